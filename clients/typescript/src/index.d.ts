@@ -28,8 +28,10 @@ export interface TaskFields {
   not_before?: string;
   /** ISO 8601. */
   expires_at?: string;
-  /** Groups tasks that belong together, such as a tenant's. */
+  /** Groups tasks that belong together, such as a tenant's. Keys share agents in proportion to their weights. */
   fairness_key?: string;
+  /** 0.001 to 1000; 1 if absent. A weight that operators set for the key takes precedence. */
+  fairness_weight?: number;
   /** Key/value texts, such as its team; up to 16. Passed to the agent, and shown with the task. */
   labels?: Record<string, string>;
   /** Units of named limits that an attempt takes, whole numbers. Limits are not enforced yet. */
@@ -104,6 +106,7 @@ export interface Assignment {
   /** Deadline as of the assignment, by the coordinators' clock. Progress extends the attempt, not this field. */
   deadline: string;
   fairness_key?: string;
+  fairness_weight?: number;
   labels?: Record<string, string>;
   uses?: Record<string, number>;
   /** Context for spans of the handler, in the format of W3C Trace Context. */

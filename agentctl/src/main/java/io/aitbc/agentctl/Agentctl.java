@@ -92,6 +92,7 @@ public final class Agentctl {
         line.addSubcommand(new DeadLettersCommand(agentctl));
         line.addSubcommand(new CoordinatorsCommand(agentctl));
         line.addSubcommand(new StrategyCommand(agentctl));
+        line.addSubcommand(new FairnessCommand(agentctl));
         line.addSubcommand(new HistoryCommand(agentctl));
         line.addSubcommand(new KeysCommand(agentctl));
         line.addSubcommand(new AuditCommand(agentctl));

@@ -75,6 +75,12 @@ final class SubmitCommand implements Callable<Integer> {
     private @Nullable String fairnessKey;
 
     @Option(
+            names = "--fairness-weight",
+            paramLabel = "W",
+            description = "Share of the fairness key beside others, 0.001 to 1000; default: 1")
+    private @Nullable Double fairnessWeight;
+
+    @Option(
             names = "--label",
             paramLabel = "NAME=VALUE",
             description = "Label of the task, such as team=search; may be repeated")
@@ -164,6 +170,7 @@ final class SubmitCommand implements Callable<Integer> {
         put(task, "max_attempts", maxAttempts);
         put(task, "timeout_seconds", timeoutSeconds);
         put(task, "fairness_key", fairnessKey);
+        put(task, "fairness_weight", fairnessWeight);
         put(task, "labels", labels.isEmpty() ? null : labels);
         put(task, "requirements", requirements.isEmpty() ? null : requirements);
         return task;

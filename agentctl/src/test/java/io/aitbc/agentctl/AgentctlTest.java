@@ -218,6 +218,28 @@ class AgentctlTest {
         run("strategy", "least_connections");
     }
 
+    @Test
+    void weightsOfFairnessKeysAreSetAndListed() {
+        assertThat(run("fairness", "set", "acme/eu west", "2.5").said()).contains("The weight of acme/eu west is 2.5.");
+        assertThat(run("fairness").out()).containsPattern("KEY +WEIGHT +WAITING +OLDEST\\Racme/eu west +2\\.5 +0 +-");
+        assertThat(run("fairness", "set", "acme", "0").code()).isEqualTo(1);
+        assertThat(run("fairness", "unset", "acme/eu west").said()).contains("The weight of acme/eu west was removed");
+        assertThat(run("fairness").out()).doesNotContain("acme");
+        assertThat(run("fairness", "unset", "acme/eu west").err()).contains("no weight is set for this fairness key");
+
+        submit(
+                "waits-fairly",
+                "{}",
+                "--capability",
+                "nobody-has-it",
+                "--fairness-key",
+                "beta",
+                "--fairness-weight",
+                "3");
+        await().atMost(LONG).until(() -> run("fairness").out().contains("beta"));
+        run("tasks", "cancel", "waits-fairly");
+    }
+
     private static String letterOffset() {
         return run("dead-letters", "--output", "json")
                 .json()
@@ -647,7 +669,7 @@ class AgentctlTest {
         assertThat(script.out())
                 .contains(
                         "complete -F _complete_agentctl",
-                        "queues agents tasks drain dead-letters coordinators strategy history keys audit hash-password")
+                        "queues agents tasks drain dead-letters coordinators strategy fairness history keys audit hash-password")
                 .contains("urgent", "maintenance", "heartbeat", "table");
     }
 

@@ -23,6 +23,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param maxAttempts carried so that a retry can be built from this message alone
  * @param timeoutSeconds time limit of the attempt; each progress report restarts it
  * @param fairnessKey of the task
+ * @param fairnessWeight of the task
  * @param labels of the task
  * @param uses of the task
  * @param signature proves that the coordinator gave this attempt to this agent; results repeat it. Null while security is off
@@ -45,6 +46,9 @@ public record Assignment(
 
         @JsonProperty("fairness_key") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
         String fairnessKey,
+
+        @JsonProperty("fairness_weight") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+        Double fairnessWeight,
 
         @JsonProperty("signature") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
         String signature,
@@ -100,6 +104,7 @@ public record Assignment(
                 assignedAt,
                 assignedAt.plusSeconds(task.timeoutSeconds()),
                 task.fairnessKey(),
+                task.fairnessWeight(),
                 null,
                 task.labels(),
                 task.uses(),
@@ -138,6 +143,7 @@ public record Assignment(
                 assignedAt,
                 deadline,
                 fairnessKey,
+                fairnessWeight,
                 signature,
                 labels,
                 uses,
@@ -161,6 +167,7 @@ public record Assignment(
                 assignedAt,
                 deadline,
                 fairnessKey,
+                fairnessWeight,
                 signature,
                 labels,
                 uses,
@@ -183,6 +190,7 @@ public record Assignment(
                 null,
                 null,
                 fairnessKey,
+                fairnessWeight,
                 labels,
                 uses,
                 unknown);

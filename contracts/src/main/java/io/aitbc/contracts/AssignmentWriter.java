@@ -42,6 +42,9 @@ final class AssignmentWriter extends StdSerializer<Assignment> {
         json.writeStringProperty("assigned_at", TimeSerializer.text(assignment.assignedAt()));
         json.writeStringProperty("deadline", TimeSerializer.text(assignment.deadline()));
         write("fairness_key", assignment.fairnessKey(), json);
+        if (assignment.fairnessWeight() != null) {
+            json.writeNumberProperty("fairness_weight", assignment.fairnessWeight());
+        }
         if (!assignment.labels().isEmpty()) {
             json.writePOJOProperty("labels", assignment.labels());
         }

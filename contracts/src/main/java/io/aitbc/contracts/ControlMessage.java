@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonSubTypes;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
 import java.time.Instant;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** Broadcast from one coordinator to all coordinators: the value on {@code coordinator.control}. */
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "type")
@@ -13,6 +14,7 @@ import java.util.Map;
     @JsonSubTypes.Type(value = ControlMessage.QueueCleared.class, name = "queue_cleared"),
     @JsonSubTypes.Type(value = ControlMessage.PauseQueue.class, name = "pause_queue"),
     @JsonSubTypes.Type(value = ControlMessage.SwitchStrategy.class, name = "switch_strategy"),
+    @JsonSubTypes.Type(value = ControlMessage.SetFairnessWeight.class, name = "set_fairness_weight"),
     @JsonSubTypes.Type(value = ControlMessage.Probe.class, name = "probe")
 })
 public sealed interface ControlMessage {
@@ -96,6 +98,32 @@ public sealed interface ControlMessage {
         @Override
         public String key() {
             return "strategy";
+        }
+    }
+
+    /**
+     * Sets the weight of a fairness key, which takes precedence over those of its tasks.
+     *
+     * @param commandId lets the sender recognise its own command when it is read back
+     * @param weight 0.001 to 1,000; null: the weights of tasks apply again
+     */
+    record SetFairnessWeight(
+            @JsonProperty("command_id") String commandId,
+            @JsonProperty("fairness_key") String fairnessKey,
+            @JsonProperty("weight") @Nullable Double weight,
+            @JsonProperty("issued_at") Instant issuedAt)
+            implements ControlMessage {
+        public SetFairnessWeight {
+            Checks.required("command_id", commandId);
+            Ids.checkFairnessKey(Checks.required("fairness_key", fairnessKey));
+            if (weight != null) {
+                Checks.range("weight", weight, Task.MIN_FAIRNESS_WEIGHT, Task.MAX_FAIRNESS_WEIGHT);
+            }
+        }
+
+        @Override
+        public String key() {
+            return "fairness_weight." + fairnessKey;
         }
     }
 

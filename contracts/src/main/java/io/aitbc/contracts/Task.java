@@ -25,7 +25,9 @@ import tools.jackson.databind.node.ObjectNode;
  * @param attempt number of this attempt, from 1
  * @param rejectedBy the agent that rejected the task last; the next assignment goes to another one if possible
  * @param chainId same as {@code requirements.chain_id}, in the place where existing clients put it
- * @param fairnessKey groups tasks that belong together, such as a tenant's; 1 to 64 characters. A caller with a scope submits with its own
+ * @param fairnessKey groups tasks that belong together, such as a tenant's; 1 to 64 characters. Keys share agents, within a priority. A caller with a scope submits with its own
+ * @param fairnessWeight share of its key beside those of others, 0.001 to 1,000; 1 when absent. A weight that operators set for the key takes
+ *     precedence
  * @param labels key/value texts, such as {@code team: search}, shown with the task and searchable; up to 16. Names of 1 to 100 characters, values of up to 256
  * @param uses units of named limits that an attempt takes, such as {@code openai/gpt-5: 1}; up to 16, 1 to 10<sup>12</sup> each. Limits are
  *     not enforced yet
@@ -50,6 +52,9 @@ public record Task(
         @JsonProperty("fairness_key") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
         String fairnessKey,
 
+        @JsonProperty("fairness_weight") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+        Double fairnessWeight,
+
         @JsonProperty("labels") @JsonInclude(JsonInclude.Include.NON_EMPTY)
         Map<String, String> labels,
 
@@ -61,6 +66,9 @@ public record Task(
     public static final int DEFAULT_MAX_ATTEMPTS = 3;
     /** Upper bound of {@code max_attempts}, and of the attempts of a task including its redrives. */
     public static final int MAX_ATTEMPTS = 100;
+
+    public static final double MIN_FAIRNESS_WEIGHT = 0.001;
+    public static final double MAX_FAIRNESS_WEIGHT = 1_000;
 
     public static final int DEFAULT_TIMEOUT_SECONDS = 600;
     public static final int MAX_TIMEOUT_SECONDS = 259_200;
@@ -88,6 +96,9 @@ public record Task(
         if (fairnessKey != null) {
             Ids.checkFairnessKey(fairnessKey);
         }
+        if (fairnessWeight != null) {
+            Checks.range("fairness_weight", fairnessWeight, MIN_FAIRNESS_WEIGHT, MAX_FAIRNESS_WEIGHT);
+        }
         labels = Checks.labels(labels);
         uses = Checks.uses(uses);
         unknown = Checks.unknown(unknown);
@@ -111,6 +122,7 @@ public record Task(
                 Payload.of(taskData),
                 null,
                 requirements,
+                null,
                 null,
                 null,
                 null,
@@ -159,6 +171,7 @@ public record Task(
                 rejectedBy,
                 chainId,
                 fairnessKey,
+                fairnessWeight,
                 labels,
                 uses,
                 unknown);
@@ -219,6 +232,7 @@ public record Task(
                 rejectedBy,
                 chainId,
                 fairnessKey,
+                fairnessWeight,
                 labels,
                 uses,
                 unknown);

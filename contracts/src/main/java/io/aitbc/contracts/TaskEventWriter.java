@@ -78,6 +78,9 @@ final class TaskEventWriter extends StdSerializer<TaskEvent> {
         write("rejected_by", task.rejectedBy(), json);
         write("chain_id", task.chainId(), json);
         write("fairness_key", task.fairnessKey(), json);
+        if (task.fairnessWeight() != null) {
+            json.writeNumberProperty("fairness_weight", task.fairnessWeight());
+        }
         write("labels", task.labels(), json);
         write("uses", task.uses(), json);
         writeUnknown(task.unknown(), json);

@@ -34,6 +34,7 @@ final class TaskReader extends MessageReader<Task, TaskReader.Fields> {
         private @Nullable String rejectedBy;
         private @Nullable String chainId;
         private @Nullable String fairnessKey;
+        private @Nullable Double fairnessWeight;
         private @Nullable Map<String, String> labels;
         private @Nullable Map<String, Long> uses;
         private Map<String, JsonNode> unknown = Map.of();
@@ -60,6 +61,7 @@ final class TaskReader extends MessageReader<Task, TaskReader.Fields> {
             case "rejected_by" -> task.rejectedBy = text(parser, context);
             case "chain_id" -> task.chainId = text(parser, context);
             case "fairness_key" -> task.fairnessKey = text(parser, context);
+            case "fairness_weight" -> task.fairnessWeight = value(parser, context, Double.class);
             case "labels" -> task.labels = map(parser, context, LABELS);
             case "uses" -> task.uses = map(parser, context, USES);
             default -> {
@@ -96,6 +98,7 @@ final class TaskReader extends MessageReader<Task, TaskReader.Fields> {
                 task.rejectedBy,
                 task.chainId,
                 task.fairnessKey,
+                task.fairnessWeight,
                 task.labels,
                 task.uses,
                 task.unknown);

@@ -82,6 +82,7 @@ class CompatibilityTest {
                 "agent-2",
                 null,
                 null,
+                null,
                 Map.of(),
                 Map.of(),
                 Map.of());

@@ -155,6 +155,7 @@ class PayloadTest {
                                 "b",
                                 null,
                                 "tenant",
+                                2.5,
                                 Map.of("team", "search"),
                                 Map.of("openai/gpt-5", 1L),
                                 Map.of("later", Json.tree(1))),

@@ -65,6 +65,7 @@ class SchemaTest {
             "agent-2",
             null,
             null,
+            2.5,
             Map.of("team", "search"),
             Map.of("openai/gpt-5", 1L),
             Map.of("later_field", Json.tree(1)));
@@ -164,6 +165,8 @@ class SchemaTest {
                 Arguments.of("cancellation", Cancellation.of("t-1", 2, "agent-1", NOW)),
                 Arguments.of("control", new ControlMessage.PauseQueue("c", Priority.LOW, true, NOW)),
                 Arguments.of("control", new ControlMessage.SwitchStrategy("RANDOM", NOW)),
+                Arguments.of("control", new ControlMessage.SetFairnessWeight("c", "acme", 2.5, NOW)),
+                Arguments.of("control", new ControlMessage.SetFairnessWeight("c", "acme", null, NOW)),
                 Arguments.of("control", new ControlMessage.Probe("c", NOW)));
     }
 
@@ -358,6 +361,16 @@ class SchemaTest {
                         ControlMessage.class,
                         "{\"type\":\"pause_queue\",\"command_id\":\"c\",\"priority\":\"low\"}",
                         "paused is required"),
+                Arguments.of(
+                        "control",
+                        ControlMessage.class,
+                        "{\"type\":\"set_fairness_weight\",\"command_id\":\"c\",\"weight\":2}",
+                        "fairness_key is required"),
+                Arguments.of(
+                        "control",
+                        ControlMessage.class,
+                        "{\"type\":\"set_fairness_weight\",\"command_id\":\"c\",\"fairness_key\":\"a\",\"weight\":0}",
+                        "weight must be from 0.001 to 1000.0 but was 0.0"),
                 Arguments.of("control", ControlMessage.class, "{\"type\":\"switch_strategy\"}", "strategy is required"),
                 Arguments.of("control", ControlMessage.class, "{\"type\":\"probe\"}", "command_id is required"));
     }

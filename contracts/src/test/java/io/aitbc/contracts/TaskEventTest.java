@@ -113,6 +113,7 @@ class TaskEventTest {
                  "agent_id":"a","affinity_key":"k","chain_id":"x","resources":{"gpu":0.5},"later":[1]},"max_attempts":4,
                  "timeout_seconds":5,"not_before":"2026-11-01T12:00:00Z","expires_at":"2026-11-02T12:00:00Z",
                  "submitted_at":"2026-11-01T12:00:00Z","attempt":1,"rejected_by":"b","chain_id":"x","fairness_key":"f",
+                 "fairness_weight":2.5,
                  "labels":{"team":"search"},"uses":{"gpt":1},"later":{"b":2}}
                 """, Task.class);
         List<TaskEvent> events = List.of(

@@ -82,7 +82,9 @@ class CommandRaceTest {
             Map.entry("POST /users/{user_id}/role", CommandRaceTest::oneOfTheRolesIsAssigned),
             Map.entry("POST /keys", CommandRaceTest::eachKeyIsAnother),
             Map.entry("DELETE /keys/{key_id}", () -> aKeyIsRevoked("/keys/")),
-            Map.entry("PUT /load-balancer/strategy", CommandRaceTest::allSwitchToTheSameStrategy)));
+            Map.entry("PUT /load-balancer/strategy", CommandRaceTest::allSwitchToTheSameStrategy),
+            Map.entry("PUT /fairness/{fairness_key}", CommandRaceTest::oneOfTheWeightsIsSet),
+            Map.entry("DELETE /fairness/{fairness_key}", CommandRaceTest::aWeightIsDeleted)));
 
     @TempDir
     private static Path folder;
@@ -440,6 +442,33 @@ class CommandRaceTest {
                                     .asBoolean()
                             == paused);
         }
+    }
+
+    private static void oneOfTheWeightsIsSet() {
+        assertAllAccepted(race("PUT", i -> "/fairness/raced", i -> "{\"weight\":" + (i + 1) + "}"));
+        await().atMost(LONG).until(() -> weight(one) > 0 && weight(one) == weight(other));
+    }
+
+    private static void aWeightIsDeleted() {
+        assertThat(one.send("PUT", "/fairness/raced", "{\"weight\":3}").code()).isEqualTo(200);
+        await().atMost(LONG).until(() -> weight(other) == 3);
+        assertThat(race("DELETE", "/fairness/raced", null))
+                .extracting(Answer::code)
+                .contains(200)
+                .allMatch(code -> code == 200 || code == 404);
+        await().atMost(LONG).until(() -> weight(one) == 0 && weight(other) == 0);
+    }
+
+    /** The weight of the raced key; 0 if none is set. */
+    private static double weight(RunningCoordinator coordinator) {
+        return coordinator
+                .get("/fairness")
+                .body()
+                .get("keys")
+                .valueStream()
+                .filter(key -> key.get("fairness_key").asString().equals("raced"))
+                .mapToDouble(key -> key.path("weight").asDouble(0))
+                .sum();
     }
 
     private static void allSwitchToTheSameStrategy() {

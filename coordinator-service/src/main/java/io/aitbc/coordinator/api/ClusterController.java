@@ -98,7 +98,7 @@ class ClusterController {
     @Operation(summary = "List the running coordinators and their load")
     Coordinators coordinators() {
         Map<String, LaneStats> all = report.all();
-        all.replaceAll((id, stats) -> stats.withoutBlocked());
+        all.replaceAll((id, stats) -> stats.withoutDetails());
         return new Coordinators("success", all, all.size(), clock.instant());
     }
 

@@ -12,6 +12,7 @@ import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.queue.OpenTransactions;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.security.AccessRules;
 import io.lettuce.core.RedisException;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.responses.ApiResponse;
@@ -180,7 +181,7 @@ class ServiceController {
                                         .getMethodsCondition()
                                         .getMethods()
                                         .iterator()
-                                        .next() + " " + path))
+                                        .next() + " " + AccessRules.documented(path)))
                 .sorted()
                 .toList();
         return new Index(NAME, DESCRIPTION, version, "/docs", "/dashboard", "/ws", traceUrl, endpoints);

@@ -73,6 +73,7 @@ class TaskController {
             "max_attempts",
             "timeout_seconds",
             "fairness_key",
+            "fairness_weight",
             "labels",
             "uses");
 
@@ -81,8 +82,14 @@ class TaskController {
             .map(TaskStatus::wireName)
             .toList();
     /** What the history adds to the state in Redis. */
-    private static final List<String> FROM_HISTORY =
-            List.of("task_type", "task_data", "task_data_truncated", "task_data_bytes", "retry_of", "attempts");
+    private static final List<String> FROM_HISTORY = List.of(
+            "task_type",
+            "fairness_weight",
+            "task_data",
+            "task_data_truncated",
+            "task_data_bytes",
+            "retry_of",
+            "attempts");
 
     private final Submissions submissions;
     private final TaskStates states;
@@ -491,6 +498,10 @@ class TaskController {
         boolean hasInput = changes != null && changes.has("task_data");
         if (!hasInput && (!before.has("task_data") || before.has("task_data_truncated"))) {
             throw Problems.conflict("the history has only a part of its task_data: give it in the body");
+        }
+        if (caller.fairnessKey() != null) {
+            // It may not set one.
+            again.remove("fairness_weight");
         }
         if (changes != null) {
             again.setAll(changes);

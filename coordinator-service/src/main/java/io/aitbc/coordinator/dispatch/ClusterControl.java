@@ -5,6 +5,7 @@ import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.PauseQueue;
 import io.aitbc.contracts.ControlMessage.Probe;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
+import io.aitbc.contracts.ControlMessage.SetFairnessWeight;
 import io.aitbc.contracts.ControlMessage.SwitchStrategy;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
@@ -21,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
@@ -29,6 +31,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.TopicPartition;
+import org.jspecify.annotations.Nullable;
 
 /** Cluster-wide commands, whichever coordinator receives them. Thread-safe. */
 public final class ClusterControl implements BackgroundService {
@@ -46,6 +49,9 @@ public final class ClusterControl implements BackgroundService {
     private final Map<CompletableFuture<Void>, LoadBalancingStrategy> pendingSwitches = new ConcurrentHashMap<>();
 
     private final Map<String, CompletableFuture<Void>> pendingCommands = new ConcurrentHashMap<>();
+    /** Weights of fairness keys, as set by commands. */
+    private final Map<String, Double> fairnessWeights = new ConcurrentHashMap<>();
+
     private final Set<Priority> pausedQueues = ConcurrentHashMap.newKeySet();
     private volatile LoadBalancingStrategy strategy;
     /** Whether the strategy was set by a command, not by this coordinator's settings. */
@@ -127,19 +133,39 @@ public final class ClusterControl implements BackgroundService {
     /** Pauses or resumes assignment of a queue's tasks on all coordinators; returns once this one has applied it. */
     public void pause(Priority priority, boolean paused) throws InterruptedException {
         PauseQueue command = new PauseQueue(TaskIds.next(), priority, paused, clock.instant());
-        CompletableFuture<Void> applied = new CompletableFuture<>();
-        pendingCommands.put(command.commandId(), applied);
-        try {
-            send(command, applied);
-            await(applied, "the queue was not " + (paused ? "paused" : "resumed") + " in time");
-        } finally {
-            pendingCommands.remove(command.commandId());
-        }
+        applied(command.commandId(), command, "the queue was not " + (paused ? "paused" : "resumed") + " in time");
     }
 
     /** The queues whose tasks are not assigned. */
     public Set<Priority> pausedQueues() {
         return Set.copyOf(pausedQueues);
+    }
+
+    /** The weights of fairness keys that have been set. */
+    public Map<String, Double> fairnessWeights() {
+        return new TreeMap<>(fairnessWeights);
+    }
+
+    /**
+     * Sets the weight of a fairness key on all coordinators; returns once this one has applied it.
+     *
+     * @param weight 0.001 to 1,000; null: the weights of its tasks apply again
+     */
+    public void setFairnessWeight(String fairnessKey, @Nullable Double weight) throws InterruptedException {
+        SetFairnessWeight command = new SetFairnessWeight(TaskIds.next(), fairnessKey, weight, clock.instant());
+        applied(command.commandId(), command, "the weight was not set in time");
+    }
+
+    /** Sends a command, and waits until this coordinator has applied it. */
+    private void applied(String commandId, ControlMessage command, String otherwise) throws InterruptedException {
+        CompletableFuture<Void> applied = new CompletableFuture<>();
+        pendingCommands.put(commandId, applied);
+        try {
+            send(command, applied);
+            await(applied, otherwise);
+        } finally {
+            pendingCommands.remove(commandId);
+        }
     }
 
     /**
@@ -232,6 +258,8 @@ public final class ClusterControl implements BackgroundService {
         for (Priority priority : pausedQueues()) {
             topic.send(new PauseQueue(TaskIds.next(), priority, true, clock.instant()));
         }
+        fairnessWeights.forEach(
+                (key, weight) -> topic.send(new SetFairnessWeight(TaskIds.next(), key, weight, clock.instant())));
     }
 
     private void received(ControlMessage message) {
@@ -247,6 +275,8 @@ public final class ClusterControl implements BackgroundService {
             }
         } else if (message instanceof PauseQueue command) {
             apply(command);
+        } else if (message instanceof SetFairnessWeight command) {
+            apply(command);
         } else if (message instanceof Probe probe) {
             probes.returned(probe);
         } else if (message instanceof SwitchStrategy command) {
@@ -261,6 +291,17 @@ public final class ClusterControl implements BackgroundService {
             pausedQueues.remove(command.priority());
         }
         dispatcher.postToLane(lane -> lane.pause(command.priority(), command.paused()));
+        completeCommand(command.commandId());
+    }
+
+    private void apply(SetFairnessWeight command) {
+        if (command.weight() == null) {
+            fairnessWeights.remove(command.fairnessKey());
+        } else {
+            fairnessWeights.put(command.fairnessKey(), command.weight());
+        }
+        Map<String, Double> weights = Map.copyOf(fairnessWeights);
+        dispatcher.post(matcher -> matcher.setWeights(weights));
         completeCommand(command.commandId());
     }
 

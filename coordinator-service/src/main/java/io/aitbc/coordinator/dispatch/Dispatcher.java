@@ -71,7 +71,7 @@ public final class Dispatcher implements BackgroundService {
 
     private volatile boolean working;
     private volatile LaneStats stats =
-            new LaneStats(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, false);
+            new LaneStats(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, List.of(), false);
 
     private final ThrottledWarning kafkaErrors =
             new ThrottledWarning(log, "{} rounds were cut short by Kafka errors: {}");
@@ -327,6 +327,7 @@ public final class Dispatcher implements BackgroundService {
                 meters.assignedPerSecond(seconds),
                 scheduled,
                 Json.tree(lane.matcher().blocked(LaneStats.MAX_BLOCKED)),
+                lane.matcher().waitingKeys(LaneStats.MAX_KEYS),
                 lane.isBacklogFull());
     }
 

@@ -5,6 +5,7 @@ import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.match.BacklogEntry;
+import io.aitbc.coordinator.match.LaneTime;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.TaskSummary;
@@ -312,9 +313,9 @@ final class Lane {
         waiting.cancelled(taskIds);
     }
 
-    /** Stores the current wants of another coordinator's lane. */
-    void updateRemoteWants(String coordinatorId, List<Want> wants, Instant at) {
-        remoteDemand.update(coordinatorId, wants, at);
+    /** Stores the current wants of another coordinator's lane, and how far it has come. */
+    void updateRemoteWants(String coordinatorId, List<Want> wants, List<LaneTime> times, Instant at) {
+        remoteDemand.update(coordinatorId, wants, times, at);
     }
 
     /** Accepts one free slot on each of these agents, yielded by another coordinator to the aged tasks that wait here. */

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.match.BlockedGroup;
+import io.aitbc.coordinator.match.WaitingKey;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -26,6 +27,7 @@ import tools.jackson.databind.JsonNode;
  * @param assignedPerSecond by priority, over the last ten seconds
  * @param scheduled number of waiting tasks that are not due yet, by priority; absent where there are none
  * @param blocked the largest groups of waiting tasks that lack a free agent, at most {@value #MAX_BLOCKED}, see {@link #blockedGroups}
+ * @param waitingKeys the fairness keys with the most waiting tasks, at most {@value #MAX_KEYS}; empty if no task has a key
  * @param backlogFull whether it has no memory for more waiting tasks, so that it reads no further
  */
 public record LaneStats(
@@ -41,12 +43,17 @@ public record LaneStats(
         @JsonProperty("blocked") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
         JsonNode blocked,
 
+        @JsonProperty("waiting_keys") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+        List<WaitingKey> waitingKeys,
+
         @JsonProperty("backlog_full") Boolean backlogFull) {
     static final int MAX_BLOCKED = 5;
+    static final int MAX_KEYS = 100;
     private static final Logger log = LoggerFactory.getLogger(LaneStats.class);
 
     public LaneStats {
         // Absent from an earlier version.
+        waitingKeys = waitingKeys == null ? List.of() : waitingKeys;
         scheduled = scheduled == null ? Map.of() : scheduled;
         backlogFull = Boolean.TRUE.equals(backlogFull);
     }
@@ -66,8 +73,8 @@ public record LaneStats(
         return groups;
     }
 
-    /** What clients get: the groups have an endpoint of their own. */
-    public LaneStats withoutBlocked() {
+    /** What clients get: groups and keys have endpoints of their own. */
+    public LaneStats withoutDetails() {
         return new LaneStats(
                 at,
                 partitions,
@@ -78,6 +85,7 @@ public record LaneStats(
                 assignedPerSecond,
                 scheduled,
                 null,
+                List.of(),
                 backlogFull);
     }
 }

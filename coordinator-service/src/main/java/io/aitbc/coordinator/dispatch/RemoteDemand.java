@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.match.LaneTime;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Want;
 import java.time.Duration;
@@ -11,7 +12,7 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** The wants of other coordinators' lanes, each valid for a second. */
+/** The wants of other coordinators' lanes, and how far these have come, each valid for a second. */
 final class RemoteDemand {
     private static final Duration TTL = Duration.ofSeconds(1);
 
@@ -19,11 +20,11 @@ final class RemoteDemand {
     /** Whether wants have changed or expired since the matcher was last updated. */
     private boolean changed;
 
-    private record Wants(List<Want> wants, Instant at) {}
+    private record Wants(List<Want> wants, List<LaneTime> times, Instant at) {}
 
     /** Replaces the wants of a coordinator. */
-    void update(String coordinatorId, List<Want> wants, Instant at) {
-        byCoordinator.put(coordinatorId, new Wants(wants, at));
+    void update(String coordinatorId, List<Want> wants, List<LaneTime> times, Instant at) {
+        byCoordinator.put(coordinatorId, new Wants(wants, times, at));
         changed = true;
     }
 
@@ -48,8 +49,13 @@ final class RemoteDemand {
         if (changed) {
             changed = false;
             Map<String, List<Want>> wants = new HashMap<>();
-            byCoordinator.forEach((coordinatorId, one) -> wants.put(coordinatorId, one.wants));
+            Map<String, List<LaneTime>> times = new HashMap<>();
+            byCoordinator.forEach((coordinatorId, one) -> {
+                wants.put(coordinatorId, one.wants);
+                times.put(coordinatorId, one.times);
+            });
             matcher.setRemoteWants(wants);
+            matcher.setLaneTimes(times);
         }
     }
 

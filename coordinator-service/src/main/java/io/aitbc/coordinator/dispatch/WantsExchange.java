@@ -1,9 +1,11 @@
 package io.aitbc.coordinator.dispatch;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.match.LaneTime;
 import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.Want;
 import io.aitbc.coordinator.redis.Keys;
@@ -42,9 +44,19 @@ public final class WantsExchange implements BackgroundService {
 
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
 
-    /** Message format of the channel. */
-    record Message(String coordinator, List<Want> wants) {
+    /**
+     * Message format of the channel.
+     *
+     * @param times absent from an earlier version
+     */
+    record Message(
+            @JsonProperty("coordinator") String coordinator,
+            @JsonProperty("wants") List<Want> wants,
+
+            @JsonProperty("times") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+            List<LaneTime> times) {
         Message {
+            times = times == null ? List.of() : times;
             if (coordinator == null || wants == null || wants.stream().anyMatch(Objects::isNull)) {
                 throw new IllegalArgumentException("coordinator and wants are required");
             }
@@ -121,7 +133,7 @@ public final class WantsExchange implements BackgroundService {
         List<Want> wants = lane.matcher().wants(clock.instant(), MAX_WANTS);
         if (!wants.isEmpty() || hadWants) {
             // The end of wants is announced once; otherwise other lanes would keep agents free until the wants expire.
-            publish(Keys.WANTS, new Message(coordinatorId, wants));
+            publish(Keys.WANTS, new Message(coordinatorId, wants, lane.matcher().laneTimes(wants, clock.instant())));
         }
         hadWants = !wants.isEmpty();
     }
@@ -146,8 +158,8 @@ public final class WantsExchange implements BackgroundService {
         try {
             Message message = Json.read(text, Message.class);
             if (!message.coordinator().equals(coordinatorId)) {
-                dispatcher.postToLane(
-                        lane -> lane.updateRemoteWants(message.coordinator(), message.wants(), clock.instant()));
+                dispatcher.postToLane(lane -> lane.updateRemoteWants(
+                        message.coordinator(), message.wants(), message.times(), clock.instant()));
             }
         } catch (Json.MalformedMessageException e) {
             log.atDebug().log("Malformed wants: {}", e.getMessage());

@@ -88,6 +88,7 @@ final class HistoryWriter {
             agent_type text SUBMITTED
             capabilities text[] SUBMITTED
             fairness_key text SUBMITTED
+            fairness_weight float8 SUBMITTED
             labels text[] SUBMITTED
             requirements text SUBMITTED
             uses text SUBMITTED

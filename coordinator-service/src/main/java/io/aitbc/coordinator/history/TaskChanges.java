@@ -190,6 +190,9 @@ final class TaskChanges {
             task.put("requirements", storable(Json.text(requirements.sparse())));
         }
         putText("fairness_key", described.fairnessKey(), task);
+        if (described.fairnessWeight() != null) {
+            task.put("fairness_weight", described.fairnessWeight());
+        }
         task.set(
                 "labels",
                 texts(described.labels().entrySet().stream()

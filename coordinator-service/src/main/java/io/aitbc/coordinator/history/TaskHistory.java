@@ -3,6 +3,7 @@ package io.aitbc.coordinator.history;
 import io.aitbc.contracts.Ids;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskStatus;
+import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.sql.Array;
 import java.sql.ResultSet;
@@ -32,7 +33,8 @@ public final class TaskHistory {
     static final int MAX_EXACT_COUNT = 10_000;
 
     private static final String ROW =
-            "task_id, status, attempt, agent_id, priority, task_type, fairness_key, labels, submitted_at,"
+            "task_id, status, attempt, agent_id, priority, task_type, fairness_key, fairness_weight, labels,"
+                    + " submitted_at,"
                     + " assigned_at, finished_at, not_before, reason, left(error, 1000) AS error, length(error) AS error_length";
 
     private static final Duration SEARCH_TIMEOUT = Duration.ofSeconds(10);
@@ -325,6 +327,10 @@ public final class TaskHistory {
         put("priority", row.getString("priority"), task);
         put("task_type", row.getString("task_type"), task);
         put("fairness_key", row.getString("fairness_key"), task);
+        double weight = row.getDouble("fairness_weight");
+        if (!row.wasNull()) {
+            task.put("fairness_weight", BigDecimal.valueOf(weight));
+        }
         labels(row, task);
         put("agent_id", row.getString("agent_id"), task);
         task.put("attempt", row.getInt("attempt"));

@@ -163,8 +163,8 @@ public final class Agents {
     }
 
     /** Opens a group of tasks with the same requirements. */
-    TaskGroup open(Requirements requirements) {
-        TaskGroup group = new TaskGroup(requirements);
+    TaskGroup open(Requirements requirements, FairShares shares) {
+        TaskGroup group = new TaskGroup(requirements, shares);
         findPool(group);
         return group;
     }

@@ -13,13 +13,14 @@ import java.util.Map;
 import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Waiting tasks, grouped by their requirements. Tasks that start later are kept apart until they are due. Of a task whose turn is far, only
+ * Waiting tasks, grouped by their requirements, priorities and fairness keys. Tasks that start later are kept apart until they are due. Of a task whose turn is far, only
  * an entry of 40 bytes is in memory; its payload has to be read again from Kafka when its turn comes near, see {@link #wanted}.
  */
 public final class Backlog {
@@ -29,6 +30,10 @@ public final class Backlog {
     private static final int MAX_NEAR = 4_096;
     /** Bytes of a group and its queues, with the lists of its requirements. */
     private static final long GROUP_HEAP = 2_000;
+    /** Queues of priorities and keys up to this number are not counted. */
+    private static final int MAX_QUEUES_KEPT = 4 * MAX_GROUPS_KEPT;
+    /** Bytes of the queue of one fairness key, with its places in the orders. */
+    private static final long KEY_HEAP = 700;
     /** Removed entries are dropped from the queues once they are this many, and as many as those that wait. */
     private static final int MIN_PURGED = 1_024;
     /** In a backlog of fewer tasks, all entries can be looked at every second. */
@@ -57,6 +62,7 @@ public final class Backlog {
     /** By level: the tasks that are not due yet. */
     private final int[] scheduled = new int[Priority.values().length];
 
+    private final FairShares shares;
     private final Function<Requirements, TaskGroup> newGroup;
     private final Consumer<TaskGroup> forgotten;
     private final long payloadMemory;
@@ -70,8 +76,13 @@ public final class Backlog {
     private int removed;
 
     /** @param payloadMemory heap bytes for payloads; exceeded if the next task of each queue takes more */
-    Backlog(Function<Requirements, TaskGroup> newGroup, Consumer<TaskGroup> forgotten, long payloadMemory) {
-        this.newGroup = newGroup;
+    Backlog(
+            BiFunction<Requirements, FairShares, TaskGroup> newGroup,
+            Consumer<TaskGroup> forgotten,
+            FairShares shares,
+            long payloadMemory) {
+        this.shares = shares;
+        this.newGroup = requirements -> newGroup.apply(requirements, shares);
         this.forgotten = forgotten;
         this.payloadMemory = payloadMemory;
     }
@@ -84,6 +95,12 @@ public final class Backlog {
      */
     public @Nullable BacklogEntry add(WaitingTask task, Instant now) {
         return add(TaskSummary.of(task), task, now);
+    }
+
+    /** Adds a task whose placement was refused, and takes back what its fairness key was charged for it. */
+    public void putBack(WaitingTask task, Instant now) {
+        shares.refund(task.position().priority().ordinal(), task.task());
+        add(task, now);
     }
 
     /** Adds a task without its payload, which is read again before its turn. */
@@ -115,7 +132,7 @@ public final class Backlog {
                 return entry;
             }
         }
-        enqueue(entry, summary.requirements(), hasRoom);
+        enqueue(entry, summary.requirements(), summary.key(), hasRoom);
         return entry;
     }
 
@@ -153,7 +170,7 @@ public final class Backlog {
             return false;
         }
         TaskGroup group = groups.get(Conditions.of(task.requirements()));
-        return group == null || !group.lacksPayloads(task.position().priority().ordinal());
+        return group == null || !group.lacksPayloads(task.position().priority().ordinal(), task.key());
     }
 
     /** The number of tasks whose payloads are not in memory. */
@@ -174,7 +191,7 @@ public final class Backlog {
         unreachablePartitions.remove(entry.partitionKey());
         if (unreachable.remove(entry)) {
             entry.setNear(false);
-            enqueue(entry, task.task().requirements(), true);
+            enqueue(entry, task.task().requirements(), FairShares.key(task.task()), true);
         }
         return entry.task != null;
     }
@@ -331,7 +348,8 @@ public final class Backlog {
     /** The memory of all entries, as a number of plain ones: those with times and further groups take more. */
     public long weight() {
         long more = timed * (BacklogEntry.TIMED_HEAP - BacklogEntry.HEAP)
-                + Math.max(0, groups.size() - MAX_GROUPS_KEPT) * GROUP_HEAP;
+                + Math.max(0, groups.size() - MAX_GROUPS_KEPT) * GROUP_HEAP
+                + Math.max(0, shares.queues() - MAX_QUEUES_KEPT) * KEY_HEAP;
         return size() + more / BacklogEntry.HEAP;
     }
 
@@ -344,7 +362,7 @@ public final class Backlog {
     public @Nullable BacklogEntry oldest(Priority priority) {
         BacklogEntry oldest = null;
         for (TaskGroup group : groups.values()) {
-            BacklogEntry head = group.head(priority.ordinal());
+            BacklogEntry head = group.oldest(priority.ordinal());
             if (head != null && (oldest == null || head.waitingSince().isBefore(oldest.waitingSince()))) {
                 oldest = head;
             }
@@ -360,7 +378,7 @@ public final class Backlog {
             if (!due.isRemoved()) {
                 due.isScheduled = false;
                 scheduled[due.level()]--;
-                enqueue(due, due.requirements, hasRoom());
+                enqueue(due, due.requirements, due.key, hasRoom());
             }
         }
     }
@@ -397,7 +415,7 @@ public final class Backlog {
         }
     }
 
-    private void enqueue(BacklogEntry entry, Requirements requirements, boolean hasRoom) {
+    private void enqueue(BacklogEntry entry, Requirements requirements, String key, boolean hasRoom) {
         if (last == null || lastRequired != requirements) {
             Conditions conditions = Conditions.of(requirements);
             if (groups.size() > groupsBeforeScan && !groups.containsKey(conditions)) {
@@ -407,7 +425,7 @@ public final class Backlog {
             last = groups.computeIfAbsent(conditions, unknown -> newGroup.apply(requirements.conditions()));
             lastRequired = requirements;
         }
-        last.add(entry, hasRoom);
+        last.add(entry, key, hasRoom);
         if (!entry.isNear()) {
             unload(entry);
         }
@@ -416,10 +434,12 @@ public final class Backlog {
     private void forgetIdleGroups() {
         last = null;
         groups.values().removeIf(group -> {
-            if (group.isEmpty()) {
+            boolean isIdle = group.isEmpty();
+            if (isIdle) {
+                group.close();
                 forgotten.accept(group);
             }
-            return group.isEmpty();
+            return isIdle;
         });
     }
 }

@@ -59,6 +59,8 @@ public class BacklogEntry {
         /** Needed to find its group when it is due. */
         final Requirements requirements;
 
+        final String key;
+
         /** Whether it is kept apart because it is not due yet. */
         boolean isScheduled;
 
@@ -68,6 +70,7 @@ public class BacklogEntry {
         private Timed(TaskSummary summary) {
             super(summary);
             this.requirements = summary.requirements();
+            this.key = summary.key();
             this.notBefore = Objects.requireNonNullElse(summary.notBefore(), Instant.MIN);
             this.expiresAt = Objects.requireNonNullElse(summary.expiresAt(), Instant.MAX);
         }

@@ -1,87 +1,159 @@
 package io.aitbc.coordinator.match;
 
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.Deque;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.PriorityQueue;
+import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.ObjIntConsumer;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
-/**
- * The waiting tasks of one group and one priority, by turn. The payloads of those whose turn is near are in memory, or requested; the others
- * are entries only. No entry that is far precedes one that is near.
- */
+/** The waiting tasks of one group and one priority. Fairness keys take turns; within a key, the longest-waiting task is next. */
 final class LevelQueue {
-    private final PriorityQueue<BacklogEntry> near = new PriorityQueue<>(BacklogEntry.BY_TURN);
-    private final PriorityQueue<BacklogEntry> far = new PriorityQueue<>(BacklogEntry.BY_TURN);
-    /** Near, and their payloads have to be requested. */
-    private final Deque<BacklogEntry> unrequested = new ArrayDeque<>();
-    /** At least as late as any near entry; null if there is none. */
-    private @Nullable BacklogEntry lastNear;
+    /** Up to this many queues of keys are kept when they become empty. */
+    private static final int MAX_KEPT = 64;
+
+    private final FairShares shares;
+    private final int level;
+    private final Map<String, KeyQueue> byKey = new HashMap<>();
+    /** Those with tasks. */
+    private final KeyOrder inTurn;
+    /** Those that had no aged task, the longest-waiting first. */
+    private final KeyOrder young;
+    /** Those that had an aged task, by turn in the aged share. */
+    private final KeyOrder aged;
+    /** Queues with payloads to be requested. */
+    private final Set<KeyQueue> lacking = new LinkedHashSet<>();
+    /** How many entries were near after the last promotion, less those taken since. */
+    private int nearLeft;
+
+    LevelQueue(FairShares shares, int level) {
+        this.shares = shares;
+        this.level = level;
+        this.inTurn = new KeyOrder(0, queue -> queue.share.start(), this::emptied);
+        this.young = new KeyOrder(1, queue -> 0, queue -> {});
+        this.aged = new KeyOrder(2, queue -> queue.agedShare.start(), shares::pauseAged);
+    }
+
+    private void emptied(KeyQueue queue) {
+        shares.pause(level, queue);
+        if (byKey.size() > MAX_KEPT && byKey.remove(queue.share.key, queue)) {
+            shares.close(level, queue);
+        }
+    }
 
     /**
      * Adds an entry.
      *
      * @param hasRoom whether payloads of further tasks may be kept
      */
-    void add(BacklogEntry entry, boolean hasRoom) {
-        boolean mustBeNear = lastNear != null && precedes(entry, lastNear);
-        if (mustBeNear || hasRoom && entry.task != null && (first(far) == null || precedes(entry, far.peek()))) {
-            addNear(entry);
-        } else {
-            far.add(entry);
+    void add(BacklogEntry entry, String key, boolean hasRoom) {
+        KeyQueue queue = byKey.get(key);
+        if (queue == null) {
+            queue = shares.open(level, key);
+            byKey.put(key, queue);
+        }
+        queue.add(entry, hasRoom);
+        boolean isFirst = queue.head() == entry;
+        if (!inTurn.contains(queue)) {
+            shares.resume(level, queue);
+            inTurn.put(queue, entry);
+        } else if (isFirst) {
+            inTurn.put(queue, entry);
+        }
+        if (isFirst && aged.contains(queue)) {
+            aged.put(queue, entry);
+        } else if (isFirst) {
+            young.put(queue, entry);
+        }
+        if (queue.hasUnrequested()) {
+            lacking.add(queue);
         }
     }
 
-    private void addNear(BacklogEntry entry) {
-        entry.setNear(true);
-        near.add(entry);
-        if (lastNear == null || precedes(lastNear, entry)) {
-            lastNear = entry;
-        }
-        if (entry.task == null) {
-            unrequested.add(entry);
-        }
-    }
-
-    private static boolean precedes(BacklogEntry one, @Nullable BacklogEntry other) {
-        return other != null && BacklogEntry.BY_TURN.compare(one, other) < 0;
-    }
-
-    /** The first entry; null if there is none. */
+    /** The key whose turn it is; null if no task waits. */
     @Nullable
-    BacklogEntry head() {
-        BacklogEntry first = first(near);
-        if (first == null) {
-            lastNear = null;
-            first = first(far);
-        }
-        return first;
+    KeyQueue first() {
+        return inTurn.first();
     }
 
-    private static @Nullable BacklogEntry first(PriorityQueue<BacklogEntry> queue) {
-        BacklogEntry first = queue.peek();
-        while (first != null && first.isRemoved()) {
-            queue.poll();
-            first = queue.peek();
-        }
-        return first;
+    /** Whether only one key has tasks; false if that is uncertain. */
+    boolean hasOneKey() {
+        return inTurn.size() == 1;
     }
 
-    /** Removes the head. */
-    void pollHead() {
-        (first(near) == null ? far : near).poll();
+    /** The key whose turn it is in the aged share, among those with an aged task; null if there is none. */
+    @Nullable
+    KeyQueue firstAged(Predicate<BacklogEntry> isAged) {
+        for (KeyQueue oldest = young.first(); oldest != null; oldest = young.first()) {
+            BacklogEntry head = oldest.head();
+            if (head == null || !isAged.test(head)) {
+                break;
+            }
+            young.remove(oldest);
+            shares.resumeAged(oldest);
+            aged.put(oldest, head);
+        }
+        for (KeyQueue first = aged.first(); first != null; first = aged.first()) {
+            BacklogEntry head = first.head();
+            if (head != null && isAged.test(head)) {
+                return first;
+            }
+            aged.remove(first);
+            shares.pauseAged(first);
+            if (head != null) {
+                young.put(first, head);
+            }
+        }
+        return null;
+    }
+
+    /** Removes the head of one of its queues. */
+    void take(KeyQueue queue) {
+        queue.pollHead();
+        nearLeft--;
+    }
+
+    /** The longest-waiting task, at a cost linear in the number of keys; null if there is none. */
+    @Nullable
+    BacklogEntry oldest() {
+        BacklogEntry oldest = null;
+        for (KeyQueue queue : byKey.values()) {
+            BacklogEntry head = queue.head();
+            if (head != null && (oldest == null || BacklogEntry.BY_TURN.compare(head, oldest) < 0)) {
+                oldest = head;
+            }
+        }
+        return oldest;
+    }
+
+    /** Adds the keys with tasks to others. */
+    void addKeys(Map<String, WaitingKey> keys) {
+        byKey.forEach((key, queue) -> {
+            BacklogEntry head = queue.head();
+            if (head != null) {
+                keys.merge(key, new WaitingKey(key, queue.maxSize(), head.waitingSince()), WaitingKey::sum);
+            }
+        });
     }
 
     /** An upper bound on the number of its entries. */
     int maxSize() {
-        return near.size() + far.size();
+        return byKey.values().stream().mapToInt(KeyQueue::maxSize).sum();
     }
 
-    /** Whether it has entries whose payloads have to be requested before their turn. */
-    boolean lacksPayloads() {
-        return !far.isEmpty() || !unrequested.isEmpty();
+    /** Whether a key has tasks whose payloads have to be requested before their turn. */
+    boolean lacksPayloads(String key) {
+        KeyQueue queue = byKey.get(key);
+        return queue != null && queue.lacksPayloads();
+    }
+
+    /** Whether payloads have to be requested now. */
+    boolean hasUnrequested() {
+        return !lacking.isEmpty();
     }
 
     /**
@@ -90,21 +162,47 @@ final class LevelQueue {
      * @param most how many may be near
      */
     void promote(int most) {
-        if (near.size() > most / 2) {
+        KeyQueue first = first();
+        if (first == null || nearLeft > most / 2 && isNear(first)) {
             return;
         }
-        while (near.size() < most && first(far) != null) {
-            addNear(far.remove());
+        allot(most, (queue, share) -> {
+            queue.promote(share);
+            if (queue.hasUnrequested()) {
+                lacking.add(queue);
+            }
+        });
+    }
+
+    private static boolean isNear(KeyQueue queue) {
+        BacklogEntry head = queue.head();
+        return head != null && head.isNear();
+    }
+
+    /**
+     * Allots entries that may be near to the keys, equally, and at least one to each whose turn comes soon.
+     *
+     * @param allot called with a queue and the number of entries that may be near
+     * @return the queues that may have such entries
+     */
+    private List<KeyQueue> allot(int most, ObjIntConsumer<KeyQueue> allot) {
+        if (most == 0) {
+            nearLeft = 0;
+            return List.of();
         }
+        int each = Math.max(1, most / Math.max(1, inTurn.size()));
+        nearLeft = 0;
+        return inTurn.first(queue -> {
+            allot.accept(queue, Math.min(each, most - nearLeft));
+            nearLeft += Math.max(1, queue.nearSize());
+            return nearLeft >= most;
+        });
     }
 
     /** Moves the entries whose payloads have to be requested to a list. */
     void takeUnrequested(List<BacklogEntry> requested) {
-        for (BacklogEntry entry = unrequested.poll(); entry != null; entry = unrequested.poll()) {
-            if (!entry.isRemoved() && entry.task == null && entry.isNear()) {
-                requested.add(entry);
-            }
-        }
+        lacking.forEach(queue -> queue.takeUnrequested(requested));
+        lacking.clear();
     }
 
     /**
@@ -114,45 +212,26 @@ final class LevelQueue {
      * @param unload drops the payload of an entry
      */
     void demote(int kept, Consumer<BacklogEntry> unload) {
-        if (near.size() <= kept) {
-            return;
-        }
-        List<BacklogEntry> inOrder = new ArrayList<>(near.size());
-        for (BacklogEntry entry : near) {
-            if (!entry.isRemoved()) {
-                inOrder.add(entry);
-            }
-        }
-        inOrder.sort(BacklogEntry.BY_TURN);
-        near.clear();
-        lastNear = null;
-        for (BacklogEntry entry : inOrder) {
-            if (near.size() < kept) {
-                near.add(entry);
-                lastNear = entry;
-            } else {
-                entry.setNear(false);
-                unload.accept(entry);
-                far.add(entry);
+        Set<KeyQueue> soon = new HashSet<>(allot(kept, (queue, share) -> queue.demote(share, unload)));
+        for (KeyQueue queue : byKey.values()) {
+            if (!soon.contains(queue)) {
+                queue.demote(0, unload);
             }
         }
     }
 
     void forEach(Consumer<BacklogEntry> action) {
-        near.forEach(entry -> ifPresent(entry, action));
-        far.forEach(entry -> ifPresent(entry, action));
-    }
-
-    private static void ifPresent(BacklogEntry entry, Consumer<BacklogEntry> action) {
-        if (!entry.isRemoved()) {
-            action.accept(entry);
-        }
+        byKey.values().forEach(queue -> queue.forEach(action));
     }
 
     /** Frees the memory of removed entries. */
     void purge() {
-        near.removeIf(BacklogEntry::isRemoved);
-        far.removeIf(BacklogEntry::isRemoved);
-        unrequested.removeIf(BacklogEntry::isRemoved);
+        byKey.values().forEach(KeyQueue::purge);
+    }
+
+    /** Gives up its queues, which are empty. */
+    void close() {
+        byKey.values().forEach(queue -> shares.close(level, queue));
+        byKey.clear();
     }
 }

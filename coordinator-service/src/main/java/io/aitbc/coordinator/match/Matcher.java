@@ -8,19 +8,20 @@ import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.balance.Selection;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
-import java.util.Deque;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.PriorityQueue;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
 import java.util.random.RandomGenerator;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,8 +33,11 @@ import org.jspecify.annotations.Nullable;
 public final class Matcher {
     /** How long a slot is yielded to another coordinator; if unused, it becomes available here again. */
     static final Duration YIELD_DURATION = Duration.ofSeconds(1);
+    /** The same for a lane that need not be notified: it knows that the slot is free. */
+    private static final Duration FAIR_YIELD_DURATION = Duration.ofMillis(250);
 
     private final Aging aging;
+    private final FairShares shares = new FairShares();
     private final Agents agents;
     private final Backlog backlog;
     private final LocalWants localWants;
@@ -42,7 +46,7 @@ public final class Matcher {
     /** Slots yielded to other coordinators in the last round. */
     private final List<SlotOffer> slotOffers = new ArrayList<>();
     /** When yielded slots are reclaimed. */
-    private final Deque<Yielded> yieldedUntil = new ArrayDeque<>();
+    private final PriorityQueue<Yielded> yieldedUntil = new PriorityQueue<>(Comparator.comparing(Yielded::until));
     /** Agents on which other coordinators yielded a slot to this one's aged tasks, and until when. */
     private final List<Offer> offers = new ArrayList<>();
     /** Pools whose groups had aged tasks at the start of the round. */
@@ -72,7 +76,7 @@ public final class Matcher {
             long payloadMemory) {
         this.aging = aging;
         this.agents = new Agents(health, aging, strategy, random);
-        this.backlog = new Backlog(agents::open, agents::close, payloadMemory);
+        this.backlog = new Backlog(agents::open, agents::close, shares, payloadMemory);
         this.localWants = new LocalWants(backlog, agents, aging);
         this.remoteWants = new RemoteWants(agents);
     }
@@ -99,19 +103,17 @@ public final class Matcher {
         slotOffers.clear();
         backlog.admitDue(now);
         reclaimSlots();
-        PriorityQueue<TaskGroup.Head> heads = new PriorityQueue<>();
+        Heads heads = new Heads(head -> head.queue().share, head -> next(head.group()));
         for (TaskGroup group : backlog.groups()) {
-            addHead(group, heads);
+            heads.add(next(group));
             recordAged(group);
         }
         List<Placement> placements = new ArrayList<>();
         useOffers(placements, limit);
-        while (placements.size() < limit && !heads.isEmpty()) {
+        while (placements.size() < limit) {
             TaskGroup.Head head = heads.poll();
-            if (!head.isCurrent()) {
-                // Its head was already placed as an aged task.
-                addHead(head.group(), heads);
-                continue;
+            if (head == null) {
+                break;
             }
             if (!head.hasPayload()) {
                 head.group().hasUnplaced = true;
@@ -120,7 +122,7 @@ public final class Matcher {
                     withheld.add(head.group().pool);
                 } else {
                     backlog.passOver(head);
-                    addHead(head.group(), heads);
+                    heads.add(next(head.group()));
                 }
                 continue;
             }
@@ -130,11 +132,12 @@ public final class Matcher {
                 continue;
             }
             Member member = agents.of(chosen);
-            if (giveToAged(head, member, placements)) {
+            if (yieldToLaneBehind(head, member) || giveToAged(head, member, placements)) {
                 heads.add(head);
             } else {
+                shares.charge(head.level(), head.queue(), head.task().task());
                 place(head, member, placements);
-                addHead(head.group(), heads);
+                heads.add(next(head.group()));
             }
         }
         withAged.forEach(Pool::forgetAged);
@@ -143,13 +146,10 @@ public final class Matcher {
         return placements;
     }
 
-    private void addHead(TaskGroup group, PriorityQueue<TaskGroup.Head> heads) {
+    private TaskGroup.@Nullable Head next(TaskGroup group) {
         boolean isOpen = !group.pool.open.isEmpty();
-        TaskGroup.Head head = isOpen ? group.nextHead(paused) : null;
-        if (head != null) {
-            heads.add(head);
-        }
         group.hasUnplaced = !isOpen && !group.isEmpty();
+        return isOpen ? group.nextHead(paused) : null;
     }
 
     private void place(TaskGroup.Head head, Member member, List<Placement> placements) {
@@ -160,9 +160,26 @@ public final class Matcher {
         member.reorder();
     }
 
+    /** If another lane with tasks of the same priority is behind the key of this task, leaves it a slot of the agent. */
+    private boolean yieldToLaneBehind(TaskGroup.Head head, Member member) {
+        for (FairClock.OtherLane other : shares.behind(head.level(), head.queue())) {
+            if (remoteWants.isWantedBy(other.coordinatorId, head.level(), member)) {
+                other.yielded();
+                yieldSlot(member, now.plus(FAIR_YIELD_DURATION));
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private void placeAged(TaskGroup.Head head, Member member, List<Placement> placements) {
+        shares.chargeAged(head.queue(), head.task().task());
+        place(head, member, placements);
+    }
+
     /** If aged tasks compete for the chosen agent and this choice is theirs, gives it to the one that has waited longest. */
     private boolean giveToAged(TaskGroup.Head head, Member member, List<Placement> placements) {
-        TaskGroup.Head here = withAged.isEmpty() ? null : longestAged(head.level(), member);
+        TaskGroup.Head here = withAged.isEmpty() ? null : nextAged(head.level(), member);
         RemoteWants.Aged elsewhere = remoteWants.longestAged(head.level(), member);
         if (here != null && !here.hasPayload()) {
             // Not counted: it competes once its payload is there.
@@ -174,19 +191,18 @@ public final class Matcher {
         if (here != null
                 && (elsewhere == null
                         || !elsewhere.since().isBefore(here.entry().waitingSince()))) {
-            place(here, member, placements);
+            placeAged(here, member, placements);
         } else if (elsewhere != null) {
             yieldSlot(member, elsewhere);
         }
         return true;
     }
 
-    private TaskGroup.@Nullable Head longestAged(int level, Member member) {
+    private TaskGroup.@Nullable Head nextAged(int level, Member member) {
         TaskGroup.Head longest = null;
         for (Pool pool : member.pools) {
-            TaskGroup.Head head =
-                    pool.canTake(member) ? pool.longestAged(level, member, entry -> aging.isAged(entry, now)) : null;
-            if (head != null && (longest == null || TaskGroup.Head.BY_WAITING.compare(head, longest) < 0)) {
+            TaskGroup.Head head = pool.canTake(member) ? pool.nextAged(level, member) : null;
+            if (head != null && (longest == null || TaskGroup.Head.BY_AGED_TURN.compare(head, longest) < 0)) {
                 longest = head;
             }
         }
@@ -199,7 +215,7 @@ public final class Matcher {
         }
         List<TaskGroup.Head> aged = group.aged(aging, now, paused);
         if (!aged.isEmpty()) {
-            aged.forEach(group.pool::recordAged);
+            aged.forEach(head -> group.pool.recordAged(head, entry -> aging.isAged(entry, now)));
             withAged.add(group.pool);
         }
     }
@@ -209,11 +225,14 @@ public final class Matcher {
     /** Reserves a slot for a task that waits at another coordinator. */
     private void yieldSlot(Member member, RemoteWants.Aged to) {
         to.slots--;
-        Instant until = now.plus(YIELD_DURATION);
+        yieldSlot(member, now.plus(YIELD_DURATION));
+        slotOffers.add(new SlotOffer(to.coordinatorId, member.candidate.id()));
+    }
+
+    private void yieldSlot(Member member, Instant until) {
         member.yieldSlot(until);
         yieldedUntil.add(new Yielded(member, until));
         member.reorder();
-        slotOffers.add(new SlotOffer(to.coordinatorId, member.candidate.id()));
     }
 
     private void reclaimSlots() {
@@ -247,12 +266,12 @@ public final class Matcher {
                 // The notice of the free slot may arrive after the offer.
                 return false;
             }
-            TaskGroup.Head aged = longestAged(-1, member);
+            TaskGroup.Head aged = nextAged(-1, member);
             if (aged != null && !aged.hasPayload()) {
                 return false;
             }
             if (aged != null) {
-                place(aged, member, placements);
+                placeAged(aged, member, placements);
             }
             return true;
         });
@@ -298,6 +317,20 @@ public final class Matcher {
     }
 
     /**
+     * Applies how far other lanes have come that lack agents. If one is behind, it is left agents that it wants.
+     *
+     * @param elsewhere times by coordinator
+     */
+    public void setLaneTimes(Map<String, List<LaneTime>> elsewhere) {
+        shares.setOthers(elsewhere);
+    }
+
+    /** How far this lane has come, for the priorities of these wants. */
+    public List<LaneTime> laneTimes(List<Want> wants, Instant now) {
+        return shares.report(wants.stream().map(Want::level).collect(Collectors.toCollection(TreeSet::new)), now);
+    }
+
+    /**
      * The local demand for agents that are full or left to others: at most {@code limit} groups of tasks, the most urgent first,
      * and as many aged ones, the longest waiting first.
      */
@@ -321,6 +354,29 @@ public final class Matcher {
         return largest.stream()
                 .sorted(Comparator.comparingInt(BlockedGroup::tasks).reversed())
                 .toList();
+    }
+
+    /**
+     * The fairness keys with the most waiting tasks, none if no task has a key. The cost is linear in the number of keys.
+     *
+     * @param limit how many at most
+     */
+    public List<WaitingKey> waitingKeys(int limit) {
+        backlog.tidy();
+        Map<String, WaitingKey> keys = new HashMap<>();
+        backlog.groups().forEach(group -> group.addKeys(keys));
+        if (keys.size() == 1 && keys.containsKey("")) {
+            return List.of();
+        }
+        return keys.values().stream()
+                .sorted(Comparator.comparingInt(WaitingKey::tasks).reversed().thenComparing(WaitingKey::key))
+                .limit(limit)
+                .toList();
+    }
+
+    /** Replaces the weights of fairness keys that operators have set; they take precedence over those of tasks. */
+    public void setWeights(Map<String, Double> weights) {
+        shares.setWeights(weights);
     }
 
     /** Stops placing tasks of these queues, and resumes all others. */

@@ -4,7 +4,6 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.balance.Selection;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
@@ -27,11 +26,13 @@ final class Pool {
     final AgedShare agedShare;
 
     private final Set<Member> members = new LinkedHashSet<>();
-    /** By level: the aged heads of its groups' queues as of the start of the round, including those placed since. */
-    private final List<PriorityQueue<TaskGroup.Head>> aged = Stream.generate(
-                    () -> new PriorityQueue<>(TaskGroup.Head.BY_WAITING))
+    /** By level: the next aged tasks of its groups as of the start of the round, including those placed since. */
+    private final List<Heads> aged = Stream.generate(() -> new Heads(
+                    head -> head.queue().agedShare, head -> head.group().aged(head.level(), this::isAged)))
             .limit(Priority.values().length)
             .toList();
+
+    private Predicate<BacklogEntry> isAged = entry -> false;
 
     private long sum;
 
@@ -73,41 +74,31 @@ final class Pool {
     }
 
     void forgetAged() {
-        aged.forEach(PriorityQueue::clear);
+        aged.forEach(Heads::clear);
     }
 
-    void recordAged(TaskGroup.Head head) {
+    /** @param isAged applied to tasks that move to the head of their queue */
+    void recordAged(TaskGroup.Head head, Predicate<BacklogEntry> isAged) {
+        this.isAged = isAged;
         aged.get(head.level()).add(head);
     }
 
-    /**
-     * The longest-waiting aged task among those of a lower priority than {@code level}.
-     *
-     * @param isAged applied to tasks that move to the head of their queue
-     */
-    TaskGroup.@Nullable Head longestAged(int level, Member forAgent, Predicate<BacklogEntry> isAged) {
-        TaskGroup.Head longest = null;
-        for (int lower = level + 1; lower < aged.size(); lower++) {
-            TaskGroup.Head first = firstAged(aged.get(lower), isAged);
-            if (first != null
-                    && !wasRejected(first, forAgent)
-                    && (longest == null || TaskGroup.Head.BY_WAITING.compare(first, longest) < 0)) {
-                longest = first;
-            }
-        }
-        return longest;
+    private boolean isAged(BacklogEntry entry) {
+        return isAged.test(entry);
     }
 
-    private static TaskGroup.@Nullable Head firstAged(
-            PriorityQueue<TaskGroup.Head> heads, Predicate<BacklogEntry> isAged) {
-        while (!heads.isEmpty() && !heads.peek().isCurrent()) {
-            TaskGroup.Head gone = heads.poll();
-            BacklogEntry head = gone.group().head(gone.level());
-            if (head != null && isAged.test(head)) {
-                heads.add(new TaskGroup.Head(gone.group(), head));
+    /** The next aged task among those of a lower priority than {@code level}; null if there is none. */
+    TaskGroup.@Nullable Head nextAged(int level, Member forAgent) {
+        TaskGroup.Head next = null;
+        for (int lower = level + 1; lower < aged.size(); lower++) {
+            TaskGroup.Head first = aged.get(lower).peek();
+            if (first != null
+                    && !wasRejected(first, forAgent)
+                    && (next == null || TaskGroup.Head.BY_AGED_TURN.compare(first, next) < 0)) {
+                next = first;
             }
         }
-        return heads.peek();
+        return next;
     }
 
     /** Whether the agent rejected the task and there is another one to give it to. */

@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
 final class RemoteWants {
     private final Agents agents;
     private List<Want> all = List.of();
+    private Map<String, List<Want>> byCoordinator = Map.of();
     /** The longest waiting first. */
     private final List<Aged> aged = new ArrayList<>();
 
@@ -44,6 +45,7 @@ final class RemoteWants {
      * @param elsewhere wants by coordinator
      */
     void set(Map<String, List<Want>> elsewhere) {
+        byCoordinator = Map.copyOf(elsewhere);
         all = elsewhere.values().stream().flatMap(List::stream).toList();
         aged.clear();
         elsewhere.forEach((coordinatorId, wants) -> wants.forEach(want -> {
@@ -58,6 +60,16 @@ final class RemoteWants {
     boolean isWantedByMoreUrgent(Member member, int level) {
         for (Want want : all) {
             if (want.level() < level && agents.couldTake(member, want.requirements())) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** Whether a coordinator has tasks of a priority for an agent. */
+    boolean isWantedBy(String coordinatorId, int level, Member member) {
+        for (Want want : byCoordinator.getOrDefault(coordinatorId, List.of())) {
+            if (want.level() == level && agents.couldTake(member, want.requirements())) {
                 return true;
             }
         }

@@ -7,10 +7,12 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.Consumer;
-import java.util.stream.Stream;
+import java.util.function.Predicate;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /** Waiting tasks with equal conditions: an agent that can take one of them can take any. */
@@ -22,8 +24,7 @@ final class TaskGroup {
     /** The agents that suit it; set by {@link Pools}. */
     Pool pool;
 
-    private final List<LevelQueue> queues =
-            Stream.generate(LevelQueue::new).limit(Priority.values().length).toList();
+    private final List<LevelQueue> queues;
 
     /** Whether tasks were left over in the last round because no agent was open, or only agents left to others. */
     boolean hasUnplaced;
@@ -33,18 +34,26 @@ final class TaskGroup {
     private Instant awaitedSince = Instant.EPOCH;
 
     @SuppressWarnings("NullAway.Init") // Pools sets the pool at once.
-    TaskGroup(Requirements requirements) {
+    TaskGroup(Requirements requirements, FairShares shares) {
         this.requirements = requirements;
+        this.queues = IntStream.range(0, Priority.values().length)
+                .mapToObj(level -> new LevelQueue(shares, level))
+                .toList();
     }
 
     /** @param hasRoom whether payloads of further tasks may be kept */
-    void add(BacklogEntry entry, boolean hasRoom) {
-        queues.get(entry.level()).add(entry, hasRoom);
+    void add(BacklogEntry entry, String key, boolean hasRoom) {
+        queues.get(entry.level()).add(entry, key, hasRoom);
+    }
+
+    /** Gives up its queues, which are empty. */
+    void close() {
+        queues.forEach(LevelQueue::close);
     }
 
     boolean isEmpty() {
         for (LevelQueue queue : queues) {
-            if (queue.head() != null) {
+            if (queue.first() != null) {
                 return false;
             }
         }
@@ -56,28 +65,42 @@ final class TaskGroup {
         return !pool.members().isEmpty();
     }
 
-    /** The next task: the longest-waiting one of the highest priority; null if none may be placed. */
+    /** The next task: of the highest priority, the longest-waiting one of the key whose turn it is; null if none may be placed. */
     @Nullable
     Head nextHead(Set<Priority> paused) {
-        for (LevelQueue queue : queues) {
-            BacklogEntry head = queue.head();
-            if (head != null && !paused.contains(head.priority())) {
-                return new Head(this, head);
+        for (int level = 0; level < queues.size(); level++) {
+            Head head = paused.contains(Priority.values()[level])
+                    ? null
+                    : head(queues.get(level), queues.get(level).first());
+            if (head != null) {
+                return head;
             }
         }
         return null;
     }
 
-    /** The longest-waiting aged task of each priority that may be placed: at most one per queue, however many wait. */
+    /** The next aged task of each priority that may be placed: at most one per queue, however many wait. */
     List<Head> aged(Aging aging, Instant now, Set<Priority> paused) {
         List<Head> aged = new ArrayList<>(0);
-        for (LevelQueue queue : queues) {
-            BacklogEntry head = queue.head();
-            if (head != null && !paused.contains(head.priority()) && aging.isAged(head, now)) {
-                aged.add(new Head(this, head));
+        for (int level = 1; level < queues.size(); level++) {
+            Head head =
+                    paused.contains(Priority.values()[level]) ? null : aged(level, entry -> aging.isAged(entry, now));
+            if (head != null) {
+                aged.add(head);
             }
         }
         return aged;
+    }
+
+    /** The next aged task of a priority: the longest-waiting one of the key whose turn it is in the aged share; null if there is none. */
+    @Nullable
+    Head aged(int level, Predicate<BacklogEntry> isAged) {
+        return head(queues.get(level), queues.get(level).firstAged(isAged));
+    }
+
+    private @Nullable Head head(LevelQueue queue, @Nullable KeyQueue first) {
+        BacklogEntry head = first == null ? null : first.head();
+        return first == null || head == null ? null : new Head(this, first, head, queue.hasOneKey());
     }
 
     /** Its tasks that may be placed; null if there are none. */
@@ -86,7 +109,7 @@ final class TaskGroup {
         int tasks = 0;
         Instant oldest = Instant.MAX;
         for (LevelQueue queue : queues) {
-            BacklogEntry head = queue.head();
+            BacklogEntry head = queue.oldest();
             if (head != null && !paused.contains(head.priority())) {
                 tasks += queue.maxSize();
                 oldest = head.waitingSince().isBefore(oldest) ? head.waitingSince() : oldest;
@@ -96,7 +119,7 @@ final class TaskGroup {
     }
 
     void take(Head head) {
-        queues.get(head.level()).pollHead();
+        queues.get(head.level()).take(head.queue());
     }
 
     /** Whether agents are to be left free for its next task, whose payload is not in memory. */
@@ -108,15 +131,15 @@ final class TaskGroup {
         return now.isBefore(awaitedSince.plus(MAX_PAYLOAD_WAIT));
     }
 
-    boolean lacksPayloads(int level) {
-        return queues.get(level).lacksPayloads();
+    boolean lacksPayloads(int level, String key) {
+        return queues.get(level).lacksPayloads(key);
     }
 
     /** Adds the queues that are not paused and have tasks, also if all of these have been passed over. */
     void addWaiting(Set<Priority> paused, List<LevelQueue> waiting) {
         for (int level = 0; level < queues.size(); level++) {
             LevelQueue queue = queues.get(level);
-            if ((queue.head() != null || queue.lacksPayloads()) && !paused.contains(Priority.values()[level])) {
+            if ((queue.first() != null || queue.hasUnrequested()) && !paused.contains(Priority.values()[level])) {
                 waiting.add(queue);
             }
         }
@@ -136,6 +159,11 @@ final class TaskGroup {
         queues.forEach(queue -> queue.demote(kept, unload));
     }
 
+    /** Adds the keys with tasks to others. */
+    void addKeys(Map<String, WaitingKey> keys) {
+        queues.forEach(queue -> queue.addKeys(keys));
+    }
+
     void forEach(Consumer<BacklogEntry> action) {
         queues.forEach(queue -> queue.forEach(action));
     }
@@ -144,9 +172,10 @@ final class TaskGroup {
         queues.forEach(LevelQueue::purge);
     }
 
+    /** The longest-waiting task of a priority; null if there is none. */
     @Nullable
-    BacklogEntry head(int level) {
-        return queues.get(level).head();
+    BacklogEntry oldest(int level) {
+        return queues.get(level).oldest();
     }
 
     /** An upper bound on the number of its tasks of a priority. */
@@ -154,10 +183,19 @@ final class TaskGroup {
         return queues.get(level).maxSize();
     }
 
-    /** The head of one of a group's queues. */
-    record Head(TaskGroup group, BacklogEntry entry) implements Comparable<Head> {
+    /**
+     * The head of one of a group's queues.
+     *
+     * @param isSole whether no other key has tasks in that queue
+     */
+    record Head(TaskGroup group, KeyQueue queue, BacklogEntry entry, boolean isSole) {
         static final Comparator<Head> BY_WAITING =
                 Comparator.comparing(Head::entry, BacklogEntry.BY_TURN).thenComparingInt(Head::level);
+
+        /** By turn in the aged share, as it is now. */
+        static final Comparator<Head> BY_AGED_TURN = Comparator.comparingDouble(
+                        (Head head) -> head.queue.agedShare.start())
+                .thenComparing(BY_WAITING);
 
         int level() {
             return entry.level();
@@ -174,13 +212,7 @@ final class TaskGroup {
 
         /** False once the head has been placed or removed. */
         boolean isCurrent() {
-            return group.head(level()) == entry;
-        }
-
-        @Override
-        public int compareTo(Head other) {
-            int byLevel = Integer.compare(level(), other.level());
-            return byLevel != 0 ? byLevel : BacklogEntry.BY_TURN.compare(entry, other.entry);
+            return queue.head() == entry;
         }
     }
 }

@@ -74,6 +74,7 @@ public final class TaskRecords {
                         position,
                         scanned.taskId().hashCode(),
                         scanned.requirements(),
+                        scanned.fairnessKey(),
                         waitingSince(scanned.submittedAt(), record),
                         scanned.notBefore(),
                         scanned.expiresAt());

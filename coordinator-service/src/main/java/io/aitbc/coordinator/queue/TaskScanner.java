@@ -26,16 +26,18 @@ final class TaskScanner {
     private String lastText = "null";
 
     private Requirements last = Requirements.NONE;
+    private String lastKey = "";
 
     /** One character per byte (Latin-1): JSON's structure is ASCII, and a string is searched faster than an array. */
     private String json = "";
     /** Index of the next character. */
     private int at;
 
-    /** The fields; a null time was absent. */
+    /** The fields; a null time and an empty key were absent. */
     record Scanned(
             String taskId,
             Requirements requirements,
+            String fairnessKey,
             @Nullable Instant notBefore,
             @Nullable Instant expiresAt,
             @Nullable Instant submittedAt) {}
@@ -55,6 +57,7 @@ final class TaskScanner {
     private @Nullable Scanned scan() throws UnusualException {
         String taskId = null;
         Requirements requirements = Requirements.NONE;
+        String fairnessKey = "";
         Instant notBefore = null;
         Instant expiresAt = null;
         Instant submittedAt = null;
@@ -71,6 +74,7 @@ final class TaskScanner {
             switch (json.substring(name, nameEnd)) {
                 case "task_id" -> taskId = string(start);
                 case "requirements" -> requirements = requirements(start);
+                case "fairness_key" -> fairnessKey = fairnessKey(start);
                 case "not_before" -> notBefore = time(start);
                 case "expires_at" -> expiresAt = time(start);
                 case "submitted_at" -> submittedAt = time(start);
@@ -83,7 +87,9 @@ final class TaskScanner {
         take('}');
         skipSpace();
         expect(at == json.length());
-        return taskId == null ? null : new Scanned(taskId, requirements, notBefore, expiresAt, submittedAt);
+        return taskId == null
+                ? null
+                : new Scanned(taskId, requirements, fairnessKey, notBefore, expiresAt, submittedAt);
     }
 
     // The value that ends before the next character
@@ -103,6 +109,16 @@ final class TaskScanner {
         for (int i = start; i < end; i++) {
             expect(json.charAt(i) != '\\' && json.charAt(i) < 0x80);
         }
+    }
+
+    private String fairnessKey(int start) throws UnusualException {
+        if (isNull(start)) {
+            return "";
+        }
+        if (at - start != lastKey.length() + 2 || !json.startsWith(lastKey, start + 1)) {
+            lastKey = string(start);
+        }
+        return lastKey;
     }
 
     private @Nullable Instant time(int start) throws UnusualException {

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.EnumSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -81,6 +82,9 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             POST   /history/rebuild                         operator
             GET    /stats/tasks                             viewer submitter operator
             GET    /stats/blocked                           viewer submitter operator
+            GET    /fairness                                viewer submitter operator
+            PUT    /fairness/{*fairness_key}                operator
+            DELETE /fairness/{*fairness_key}                operator
             GET    /load-balancer/stats                     viewer submitter operator
             PUT    /load-balancer/strategy                  operator
             GET    /registry/stats                          viewer submitter operator
@@ -140,7 +144,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
     public record Rule(String method, PathPattern path, Set<Role> roles, boolean isForScoped, boolean isRecorded) {
         /** Method and path, with the names of variables. */
         public String endpoint() {
-            return method + " " + path.getPatternString();
+            return method + " " + documented(path.getPatternString());
         }
 
         /** Whether everyone may use it, without a credential. */
@@ -171,6 +175,11 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
         NoRuleException(String path) {
             super("no such path: " + path);
         }
+    }
+
+    /** A path as in the OpenAPI document, which does not mark variables that may have slashes. */
+    public static String documented(String pattern) {
+        return pattern.replace("{*", "{");
     }
 
     private static Rule parse(String line) {
@@ -257,12 +266,19 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
         for (Rule rule : BY_SPECIFICITY) {
             PathPattern.PathMatchInfo info = rule.method.equals(method) ? rule.path.matchAndExtract(path) : null;
             if (info != null) {
-                Match match = new Match(rule, info.getUriVariables());
+                Match match = new Match(rule, withoutSlash(info.getUriVariables()));
                 request.setAttribute(MATCH, match);
                 return Optional.of(match);
             }
         }
         return Optional.empty();
+    }
+
+    /** A variable that may have slashes begins with the one before it. */
+    private static Map<String, String> withoutSlash(Map<String, String> variables) {
+        Map<String, String> values = new LinkedHashMap<>(variables);
+        values.replaceAll((name, value) -> value.startsWith("/") ? value.substring(1) : value);
+        return values;
     }
 
     private static PathContainer path(HttpServletRequest request) {

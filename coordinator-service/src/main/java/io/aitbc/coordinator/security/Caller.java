@@ -92,9 +92,13 @@ public record Caller(
     /**
      * The task as this caller submits it: with its scope's fairness key.
      *
-     * @throws AccessDeniedException if it has another one
+     * @throws AccessDeniedException if it has another one, or sets its own weight
      */
     public Task inScope(Task task) {
+        if (fairnessKey != null && task.fairnessWeight() != null) {
+            throw new AccessDeniedException(
+                    "this credential may not set fairness_weight: operators set the weight of a fairness_key");
+        }
         if (fairnessKey == null || fairnessKey.equals(task.fairnessKey())) {
             return task;
         }

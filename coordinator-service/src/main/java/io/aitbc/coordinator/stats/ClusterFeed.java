@@ -250,7 +250,7 @@ public final class ClusterFeed {
         stats.set("tasks", tasks);
         stats.set("load_balancer", balance);
         ObjectNode coordinators = stats.putObject("coordinators");
-        snapshot.coordinators().forEach((id, lane) -> coordinators.set(id, Json.tree(lane.withoutBlocked())));
+        snapshot.coordinators().forEach((id, lane) -> coordinators.set(id, Json.tree(lane.withoutDetails())));
         stats.put("told_by", coordinatorId);
         return stats;
     }

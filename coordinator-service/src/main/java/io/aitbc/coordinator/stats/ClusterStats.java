@@ -11,6 +11,7 @@ import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.LaneStats;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
 import io.aitbc.coordinator.match.BlockedGroup;
+import io.aitbc.coordinator.match.WaitingKey;
 import io.aitbc.coordinator.queue.OpenTransactions;
 import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.redis.Keys;
@@ -217,6 +218,17 @@ public final class ClusterStats {
                 .forEach(group -> groups.merge(group.requirements(), group, ClusterStats::sum));
         return groups.values().stream()
                 .sorted(Comparator.comparingInt(BlockedGroup::tasks).reversed().thenComparing(BlockedGroup::oldest))
+                .toList();
+    }
+
+    /** The fairness keys with the most waiting tasks, in all coordinators; empty if no task has one. */
+    public List<WaitingKey> waitingKeys() {
+        Map<String, WaitingKey> keys = new HashMap<>();
+        report.all().values().stream()
+                .flatMap(lane -> lane.waitingKeys().stream())
+                .forEach(one -> keys.merge(one.key(), one, WaitingKey::sum));
+        return keys.values().stream()
+                .sorted(Comparator.comparingInt(WaitingKey::tasks).reversed().thenComparing(WaitingKey::key))
                 .toList();
     }
 

@@ -193,6 +193,14 @@ class ApiTest {
             POST   | /tasks/submit                 | {"task_data":{},"labels":{"a":null}}              | 422 | labels.a is required
             POST   | /tasks/submit                 | {"task_data":{},"labels":{"a":1}}                 | 422 | labels.a has the wrong type or form (expected a string)
             POST   | /tasks/submit                 | {"task_data":{},"labels":["a"]}                   | 422 | labels has the wrong type or form (expected an object)
+            POST   | /tasks/submit                 | {"task_data":{},"fairness_weight":0}              | 422 | fairness_weight must be from 0.001 to 1000.0 but was 0.0
+            POST   | /tasks/submit                 | {"task_data":{},"fairness_weight":1001}           | 422 | fairness_weight must be from 0.001 to 1000.0 but was 1001.0
+            POST   | /tasks/submit                 | {"task_data":{},"fairness_weight":"a lot"}        | 422 | fairness_weight has the wrong type or form (expected a number)
+            PUT    | /fairness/acme                | {"weight":0}                                      | 422 | weight must be a number from 0.001 to 1000
+            PUT    | /fairness/acme                | {}                                                | 422 | weight must be a number from 0.001 to 1000
+            PUT    | /fairness/acme                | {"weight":"x"}                                    | 422 | weight has the wrong type or form (expected a number)
+            PUT    | /fairness/acme                | {"weight":1,"until":"x"}                          | 422 | unknown field until
+            DELETE | /fairness/nobody/here         |                                                   | 404 | no weight is set for this fairness key
             POST   | /tasks/submit                 | {"task_data":{},"uses":{"gpt":0}}                 | 422 | uses.gpt must be from 1 to 1000000000000 but was 0
             POST   | /tasks/submit                 | {"task_data":{},"uses":{"gpt":1.5}}               | 422 | uses.gpt has the wrong type or form (expected a whole number)
             POST   | /tasks/submit                 | {"task_data":{},"uses":{"gpt*":1}}                | 422 | each name in uses must be 1 to 100 characters

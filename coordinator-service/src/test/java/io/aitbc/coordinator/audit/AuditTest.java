@@ -206,6 +206,15 @@ class AuditTest {
         details.put("POST /tasks/queues/{priority}/resume", "{\"priority\":\"low\"}");
         ok(as(other, night.secret, "PUT", "/load-balancer/strategy?strategy=round_robin", null));
         details.put("PUT /load-balancer/strategy", "{\"strategy\":\"round_robin\"}");
+        ok(as(one, night.secret, "PUT", "/fairness/acme/eu", "{\"weight\":2.5}"));
+        details.put("PUT /fairness/{fairness_key}", "{\"fairness_key\":\"acme/eu\",\"weight\":2.5}");
+        await().until(() -> as(other, night.secret, "GET", "/fairness", null)
+                        .body()
+                        .get("keys")
+                        .size()
+                == 1);
+        ok(as(other, night.secret, "DELETE", "/fairness/acme/eu", null));
+        details.put("DELETE /fairness/{fairness_key}", "{\"fairness_key\":\"acme/eu\"}");
         JsonNode generated = ok(as(one, night.secret, "POST", "/auth/api-key/generate?user_id=ada", null));
         String secret = generated.get("api_key").asString();
         String id = generated.get("key_id").asString();

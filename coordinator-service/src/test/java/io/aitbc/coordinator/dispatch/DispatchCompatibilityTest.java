@@ -65,17 +65,19 @@ class DispatchCompatibilityTest {
                                     null,
                                     Resources.NONE,
                                     Map.of()),
-                            4)));
+                            4)),
+            List.of());
 
     private static final WantsExchange.Message AGED_WANTS = new WantsExchange.Message(
             "coordinator-1",
-            List.of(new Want(Requirements.capabilities("gpu"), 4, new Want.Aged(NOW.minusSeconds(300), 12))));
+            List.of(new Want(Requirements.capabilities("gpu"), 4, new Want.Aged(NOW.minusSeconds(300), 12))),
+            List.of());
 
     private static final WantsExchange.SlotOffersMessage PLACES = new WantsExchange.SlotOffersMessage(
             "coordinator-1", "coordinator-2", List.of("agent-1", "agent-1", "agent-2"));
 
     private static final Map<String, LaneStats> FIGURES = Map.of(
-            "idle", new LaneStats(NOW, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, false),
+            "idle", new LaneStats(NOW, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, List.of(), false),
             "busy",
                     new LaneStats(
                             NOW,
@@ -87,6 +89,7 @@ class DispatchCompatibilityTest {
                             Map.of(Priority.URGENT, 9.25, Priority.LOW, 100.0),
                             Map.of(),
                             null,
+                            List.of(),
                             false));
 
     static Stream<Samples> versions() {

@@ -23,6 +23,7 @@ import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.BacklogEntry;
+import io.aitbc.coordinator.match.LaneTime;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
@@ -43,6 +44,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
@@ -243,7 +245,8 @@ final class SimulatedCluster {
                 1,
                 null,
                 null,
-                null,
+                random.nextBoolean() ? "tenant-" + random.nextInt(4) : null,
+                random.nextInt(3) == 0 ? 0.5 + random.nextInt(5) : null,
                 Map.of(),
                 Map.of(),
                 Map.of());
@@ -577,9 +580,10 @@ final class SimulatedCluster {
         void publishWants() {
             List<Want> wants = matcher.wants(now, 20);
             if (!wants.isEmpty()) {
+                List<LaneTime> times = matcher.laneTimes(wants, now);
                 coordinators.stream().filter(other -> other != this).forEach(other -> {
                     if (random.nextInt(4) > 0) {
-                        other.lane.updateRemoteWants(id, wants, now);
+                        other.lane.updateRemoteWants(id, wants, times, now);
                     }
                 });
             }
@@ -1083,6 +1087,9 @@ final class SimulatedCluster {
                     couldHaveIt.stream()
                             .noneMatch(other -> isAged(other, at)
                                     && !isBehindRejected(other, ofKind, placement)
+                                    && Objects.equals(
+                                            other.task().fairnessKey(),
+                                            task.task().fairnessKey())
                                     && other.waitingSince().isBefore(task.waitingSince())
                                     && couldHaveIt.stream().anyMatch(urgent -> level(urgent) < level(other))),
                     () -> "P3: " + task + " was placed, though another has been aged for longer: " + couldHaveIt);

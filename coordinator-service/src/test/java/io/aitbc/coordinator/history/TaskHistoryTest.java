@@ -85,7 +85,7 @@ class TaskHistoryTest {
     private static Task task(String id, Instant at) {
         return Json.read("""
                         {"task_data":{"task_type":"resize","x":1},"labels":{"team":"search","tier":"gold"},"fairness_key":"acme",
-                         "requirements":{"agent_type":"gpu","capabilities":["cuda>=12"]},"max_attempts":2}
+                         "fairness_weight":2.5,"requirements":{"agent_type":"gpu","capabilities":["cuda>=12"]},"max_attempts":2}
                         """, Task.class).accepted(id, at);
     }
 
@@ -127,7 +127,7 @@ class TaskHistoryTest {
 
         assertThat(history.find("order-1")).contains(Json.read("""
                 {"task_id":"order-1","status":"completed","priority":"high","task_type":"resize","fairness_key":"acme",
-                 "labels":{"team":"search","tier":"gold"},"agent_id":"b","attempt":2,"submitted_at":"2026-11-20T12:00:00.123Z",
+                 "fairness_weight":2.5,"labels":{"team":"search","tier":"gold"},"agent_id":"b","attempt":2,"submitted_at":"2026-11-20T12:00:00.123Z",
                  "assigned_at":"2026-11-20T12:00:05.123Z","finished_at":"2026-11-20T12:00:15.123Z",
                  "task_data":{"task_type":"resize","x":1},"requirements":{"agent_type":"gpu","capabilities":["cuda>=12"]},
                  "max_attempts":2,"timeout_seconds":600,"result":{"sum":42},

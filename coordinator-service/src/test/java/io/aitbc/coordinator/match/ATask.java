@@ -25,6 +25,7 @@ public final class ATask {
     private @Nullable String rejectedBy;
     private @Nullable Instant expiresAt;
     private @Nullable String fairnessKey;
+    private @Nullable Double fairnessWeight;
 
     private ATask(String id) {
         this.id = id;
@@ -83,6 +84,11 @@ public final class ATask {
         return this;
     }
 
+    public ATask weight(double fairnessWeight) {
+        this.fairnessWeight = fairnessWeight;
+        return this;
+    }
+
     public ATask rejectedBy(String agentId) {
         this.rejectedBy = agentId;
         return this;
@@ -103,6 +109,7 @@ public final class ATask {
                 rejectedBy,
                 null,
                 fairnessKey,
+                fairnessWeight,
                 Map.of(),
                 Map.of(),
                 Map.of());

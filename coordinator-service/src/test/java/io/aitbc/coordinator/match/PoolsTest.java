@@ -35,7 +35,7 @@ class PoolsTest {
     @Test
     void groupsWithDifferentMinimumHealthDoNotShareAPool() {
         TaskGroup hash = joined("hash", one);
-        TaskGroup healthy = new TaskGroup(Requirements.capabilities("hash"));
+        TaskGroup healthy = new TaskGroup(Requirements.capabilities("hash"), new FairShares());
         pools.join(healthy, 0.9, Set.of(one));
         assertThat(healthy.pool).isNotSameAs(hash.pool);
     }
@@ -75,7 +75,7 @@ class PoolsTest {
     }
 
     private TaskGroup joined(String capabilities, Member... suited) {
-        TaskGroup group = new TaskGroup(Requirements.capabilities(capabilities.split(" ")));
+        TaskGroup group = new TaskGroup(Requirements.capabilities(capabilities.split(" ")), new FairShares());
         pools.join(group, 0.5, new LinkedHashSet<>(Arrays.asList(suited)));
         return group;
     }

@@ -38,6 +38,7 @@ class PushOutcomeTest {
             NOW.plusSeconds(60),
             null,
             null,
+            null,
             Map.of(),
             Map.of(),
             Map.of());

@@ -57,6 +57,7 @@ class QueueCompatibilityTest {
             null,
             null,
             null,
+            null,
             Map.of(),
             Map.of(),
             Map.of("wish", Json.tree("w")));

@@ -24,6 +24,9 @@ class TaskRecordsTest {
                 "{\"task_data\":{\"task_id\":\"inner\"}}",
                 "{\"task_id\":\"t\",\"task_data\":{\"a\":[{}]},\"submitted_at\":\"1969-01-01T00:00:00Z\"}",
                 "{\"task_id\":\"t\",\"task_data\":{},\"submitted_at\":\"1970-01-01T00:00:00.001Z\",\"attempt\":2}",
+                "{\"task_id\":\"t\",\"task_data\":{},\"fairness_key\":\"acme\",\"fairness_weight\":2}",
+                "{\"task_id\":\"t\",\"task_data\":{},\"fairness_key\":null}",
+                "{\"task_id\":\"t\",\"task_data\":{},\"fairness_key\":\"gr\u00f6\u00dfe\"}",
                 "{\"task_id\":\"t\",\"task_data\":{},\"chain_id\":\"c\",\"requirements\":{\"region\":\"eu\"}}",
                 "{\"requirements\":{\"capabilities\":[\"a\"],\"x\":1},\"task_id\":\"t\",\"task_data\":{},\"y\":{}}",
                 "{\"task_id\":\"t\",\"not_before\":\"2026-11-01T00:00:00Z\",\"expires_at\":\"2027-01-01T00:00:00Z\","
@@ -73,7 +76,7 @@ class TaskRecordsTest {
     @Test
     void aSummaryOfAnyTaskIsThatOfTheTask() {
         List<String> tasks = List.of(
-                "{\"task_id\":\"task-1\",\"requirements\":{\"capabilities\":[\"a\"]},\"task_data\":{\"a\":[1,{\"b\":null}]}}",
+                "{\"task_id\":\"task-1\",\"requirements\":{\"capabilities\":[\"a\"]},\"task_data\":{\"a\":[1,{\"b\":null}]},\"fairness_key\":\"k\"}",
                 "{\"task_data\":{\"t\":\"\\\\\\\"\"},\"not_before\":\"2026-11-01T00:00:00Z\",\"chain_id\":null,\"attempt\":2}");
         Random random = new Random(1);
         int read = 0;

@@ -160,6 +160,13 @@ class ScopeTest {
         assertThat(submit(ada, "own", ",\"fairness_key\":\"ada\"").code()).isEqualTo(200);
         assertThat(submit(ADMIN_KEY, "chosen", ",\"fairness_key\":\"bob\"").code())
                 .isEqualTo(200);
+        Answer weighed = submit(ada, "weighed", ",\"fairness_weight\":1000");
+        assertThat(weighed.code()).isEqualTo(403);
+        assertThat(detail(weighed))
+                .isEqualTo("this credential may not set fairness_weight: operators set the weight of a fairness_key");
+        assertThat(submit(ADMIN_KEY, "weighed", ",\"fairness_key\":\"bob\",\"fairness_weight\":2")
+                        .code())
+                .isEqualTo(200);
         assertThat(as(bob, "GET", "/tasks/chosen", null).code()).isEqualTo(200);
         assertThat(submit(ADMIN_KEY, "nobodys", "").code()).isEqualTo(200);
         assertThat(as(ada, "GET", "/tasks/nobodys", null).code()).isEqualTo(404);

@@ -134,7 +134,7 @@ class SecurityTest {
                 .forEachEntry((path, operations) ->
                         operations.propertyNames().forEach(method -> endpoints.add(method.toUpperCase() + " " + path)));
         AccessRules.all().stream()
-                .map(rule -> rule.method() + " " + rule.path().getPatternString())
+                .map(AccessRules.Rule::endpoint)
                 .filter(endpoint -> !endpoints.contains(endpoint))
                 .forEach(endpoints::add);
         return endpoints;

@@ -442,6 +442,7 @@ class RequeuerTest {
                         null,
                         null,
                         null,
+                        null,
                         Map.of(),
                         Map.of(),
                         Map.of())

@@ -154,6 +154,7 @@ class RetryDecisionTest {
                 null,
                 null,
                 null,
+                null,
                 Map.of(),
                 Map.of(),
                 Map.of("later_field", Json.tree(1)));

@@ -150,6 +150,7 @@ class TaskRecordTest {
                 null,
                 null,
                 key,
+                null,
                 Map.of("team", "größe"),
                 Map.of("openai/gpt-5", 1L),
                 Map.of());

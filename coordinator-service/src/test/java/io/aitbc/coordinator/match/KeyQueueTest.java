@@ -14,13 +14,13 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class LevelQueueTest {
+class KeyQueueTest {
     /** Against a sorted list, whatever is added, removed, brought near and put off in between. */
     @ParameterizedTest
     @ValueSource(ints = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10})
     void entriesComeInTurn(int seed) {
         Random random = new Random(seed);
-        LevelQueue queue = new LevelQueue();
+        KeyQueue queue = new FairShares().open(0, "");
         List<BacklogEntry> model = new ArrayList<>();
         Set<BacklogEntry> requested = new HashSet<>();
         for (int step = 0; step < 3_000; step++) {
@@ -74,7 +74,7 @@ class LevelQueueTest {
     }
 
     /** An entry that is near without a payload and not requested would never be assigned. */
-    private static void drain(LevelQueue queue, List<BacklogEntry> model) {
+    private static void drain(KeyQueue queue, List<BacklogEntry> model) {
         List<BacklogEntry> order = new ArrayList<>();
         while (queue.head() != null) {
             queue.promote(3);

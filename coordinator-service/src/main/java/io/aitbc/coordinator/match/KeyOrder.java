@@ -1,0 +1,117 @@
+package io.aitbc.coordinator.match;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.PriorityQueue;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
+import java.util.function.ToDoubleFunction;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Queues of keys in an order: by a tag, then by how long their first tasks have waited. Tags only increase and tasks are taken from the front, so a
+ * queue may be later than its place says, but not earlier: whether a place is still right is checked when it is the first.
+ */
+final class KeyOrder {
+    /** Up to this number, outdated places are not searched for. */
+    private static final int MAX_OUTDATED = 64;
+
+    private final int number;
+    private final ToDoubleFunction<KeyQueue> tag;
+    private final Consumer<KeyQueue> emptied;
+    private final PriorityQueue<Place> places = new PriorityQueue<>();
+    /** The number of queues. */
+    private int size;
+
+    /** A place, as of when it was taken. It does not refer to the first task, which would keep its payload in memory. */
+    record Place(double tag, long sinceMs, int partition, long offset, KeyQueue queue) implements Comparable<Place> {
+        private boolean isOf(BacklogEntry head) {
+            return offset == head.offset() && partition == head.partition();
+        }
+
+        @Override
+        public int compareTo(Place other) {
+            int byTag = Double.compare(tag, other.tag);
+            int bySince = byTag != 0 ? byTag : Long.compare(sinceMs, other.sinceMs);
+            int byPartition = bySince != 0 ? bySince : Integer.compare(partition, other.partition);
+            return byPartition != 0 ? byPartition : Long.compare(offset, other.offset);
+        }
+    }
+
+    /**
+     * @param number of this order, below {@link KeyQueue#ORDERS}
+     * @param emptied called with a queue that leaves the order because it has no tasks
+     */
+    KeyOrder(int number, ToDoubleFunction<KeyQueue> tag, Consumer<KeyQueue> emptied) {
+        this.number = number;
+        this.tag = tag;
+        this.emptied = emptied;
+    }
+
+    int size() {
+        return size;
+    }
+
+    boolean contains(KeyQueue queue) {
+        return queue.places[number] != null;
+    }
+
+    /** Adds a queue, or gives it another place, by its first task. */
+    void put(KeyQueue queue, BacklogEntry head) {
+        if (!contains(queue)) {
+            size++;
+        }
+        Place place = new Place(
+                tag.applyAsDouble(queue), head.waitingSince().toEpochMilli(), head.partition(), head.offset(), queue);
+        queue.places[number] = place;
+        places.add(place);
+        if (places.size() > 2 * size + MAX_OUTDATED) {
+            places.removeIf(one -> one.queue.places[number] != one);
+        }
+    }
+
+    void remove(KeyQueue queue) {
+        if (contains(queue)) {
+            queue.places[number] = null;
+            size--;
+        }
+    }
+
+    /** The first queue; null if there is none. */
+    @Nullable
+    KeyQueue first() {
+        for (Place first = places.peek(); first != null; first = places.peek()) {
+            KeyQueue queue = first.queue;
+            BacklogEntry head = queue.head();
+            if (queue.places[number] != first) {
+                places.poll();
+            } else if (head == null) {
+                places.poll();
+                remove(queue);
+                emptied.accept(queue);
+            } else if (size == 1 || first.tag == tag.applyAsDouble(queue) && first.isOf(head)) {
+                return queue;
+            } else {
+                places.poll();
+                put(queue, head);
+            }
+        }
+        return null;
+    }
+
+    /**
+     * The first queues, in order.
+     *
+     * @param isEnough applied to each; true ends the list
+     */
+    List<KeyQueue> first(Predicate<KeyQueue> isEnough) {
+        List<Place> passed = new ArrayList<>();
+        KeyQueue next = first();
+        while (next != null) {
+            passed.add(places.remove());
+            next = isEnough.test(next) ? null : first();
+        }
+        places.addAll(passed);
+        return passed.stream().map(Place::queue).toList();
+    }
+}
