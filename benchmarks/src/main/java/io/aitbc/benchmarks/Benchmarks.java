@@ -3,6 +3,7 @@ package io.aitbc.benchmarks;
 import io.aitbc.benchmarks.measure.AllBenchmark;
 import io.aitbc.benchmarks.measure.BacklogBenchmark;
 import io.aitbc.benchmarks.measure.EventsBenchmark;
+import io.aitbc.benchmarks.measure.FairnessBenchmark;
 import io.aitbc.benchmarks.measure.GrowthBenchmark;
 import io.aitbc.benchmarks.measure.LatencyBenchmark;
 import io.aitbc.benchmarks.measure.LiveBenchmark;
@@ -36,6 +37,7 @@ import picocli.CommandLine.Command;
             SearchBenchmark.class,
             LatencyBenchmark.class,
             UrgentBenchmark.class,
+            FairnessBenchmark.class,
             GrowthBenchmark.class,
             BacklogBenchmark.class,
             RestBenchmark.class,

@@ -8,6 +8,8 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Topics;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
@@ -40,6 +42,13 @@ public final class BacklogLoad implements AutoCloseable {
     /** Task id → number of assignments. */
     private final Map<String, Integer> assigned = new ConcurrentHashMap<>();
 
+    /** The ids of tasks in the order in which agents got them. */
+    private final List<String> order = Collections.synchronizedList(new ArrayList<>());
+    /** By the name of submitted tasks. */
+    private final Map<String, Integer> assignedByName = new ConcurrentHashMap<>();
+
+    private final Map<String, Long> lastAssignedByName = new ConcurrentHashMap<>();
+
     private final Thread thread = new Thread(this::run, "agents");
     private volatile long lastAssignedNanos;
     private volatile boolean completing = true;
@@ -57,18 +66,22 @@ public final class BacklogLoad implements AutoCloseable {
     /**
      * Publishes tasks of 250 bytes.
      *
-     * @param capability what the task of each number requires
+     * @param fields further fields of the task of each number
      */
-    public void submit(String name, int count, IntFunction<Priority> priority, IntFunction<String> capability) {
+    public void submit(String name, int count, IntFunction<Priority> priority, IntFunction<String> fields) {
         for (int i = 0; i < count; i++) {
             String id = name + "-" + i;
-            String start = "{\"task_id\":\"" + id + "\",\"requirements\":{\"capabilities\":[\"" + capability.apply(i)
-                    + "\"]},\"task_data\":{\"text\":\"";
+            String start = "{\"task_id\":\"" + id + "\"," + fields.apply(i) + ",\"task_data\":{\"text\":\"";
             String task = start + "x".repeat(Math.max(0, BYTES - start.length() - 3)) + "\"}}";
             producer.send(
                     new ProducerRecord<>(topics.tasks(priority.apply(i)), id, task.getBytes(StandardCharsets.UTF_8)));
         }
         producer.flush();
+    }
+
+    /** The field for a required capability. */
+    public static String requires(String capability) {
+        return "\"requirements\":{\"capabilities\":[\"" + capability + "\"]}";
     }
 
     /** Registers an agent over Kafka. */
@@ -93,6 +106,23 @@ public final class BacklogLoad implements AutoCloseable {
     /** The number of different tasks that agents have received. */
     public int assigned() {
         return assigned.size();
+    }
+
+    /** The same of tasks that were submitted with a name. */
+    public int assigned(String name) {
+        return assignedByName.getOrDefault(name, 0);
+    }
+
+    /** When an agent received the last of them, as {@link System#nanoTime}. */
+    public long lastAssignedNanos(String name) {
+        return lastAssignedByName.getOrDefault(name, 0L);
+    }
+
+    /** The ids of tasks in the order in which agents received them. */
+    public List<String> order() {
+        synchronized (order) {
+            return List.copyOf(order);
+        }
     }
 
     /** The number of assignments beyond the first of each task. */
@@ -136,7 +166,12 @@ public final class BacklogLoad implements AutoCloseable {
 
     private void take(ConsumerRecord<String, byte[]> assignment) {
         String taskId = assignment.key();
-        assigned.merge(taskId, 1, Integer::sum);
+        if (assigned.merge(taskId, 1, Integer::sum) == 1) {
+            String name = taskId.substring(0, taskId.lastIndexOf('-'));
+            lastAssignedByName.put(name, System.nanoTime());
+            assignedByName.merge(name, 1, Integer::sum);
+            order.add(taskId);
+        }
         lastAssignedNanos = System.nanoTime();
         if (completing) {
             String agentId = assignment.topic().substring(topics.assignments("").length());

@@ -78,8 +78,8 @@ public final class BacklogBenchmark extends Benchmark {
     }
 
     private void blocked(Cluster cluster, BacklogLoad load, String where, IntFunction<Priority> priority) {
-        load.submit("blocked", tasks, priority, i -> "of-nobody");
-        load.submit("runnable", RUNNABLE, priority, i -> "able");
+        load.submit("blocked", tasks, priority, i -> BacklogLoad.requires("of-nobody"));
+        load.submit("runnable", RUNNABLE, priority, i -> BacklogLoad.requires("able"));
         load.agent("able-agent", "able", CAPACITY);
         double rawCold;
         List<Double> rawWarm = new ArrayList<>();
@@ -126,7 +126,8 @@ public final class BacklogBenchmark extends Benchmark {
     }
 
     private void restart(Cluster cluster, BacklogLoad load) {
-        load.submit("waiting", tasks, i -> Priority.NORMAL, i -> i % 2 == 0 ? "able" : "of-nobody");
+        load.submit(
+                "waiting", tasks, i -> Priority.NORMAL, i -> BacklogLoad.requires(i % 2 == 0 ? "able" : "of-nobody"));
         load.agent("able-agent", "able", 100);
         cluster.restartCoordinator();
         awaitRead(cluster, tasks);
@@ -150,7 +151,7 @@ public final class BacklogBenchmark extends Benchmark {
     }
 
     private void groups(Cluster cluster, BacklogLoad load) {
-        load.submit("group", tasks, i -> Priority.NORMAL, i -> "group-" + i % groups);
+        load.submit("group", tasks, i -> Priority.NORMAL, i -> BacklogLoad.requires("group-" + i % groups));
         cluster.restartCoordinator();
         awaitRead(cluster, tasks);
         int drained = Math.min(groups, 20);
@@ -176,7 +177,7 @@ public final class BacklogBenchmark extends Benchmark {
 
     /** Half of the tasks are done, every other one; then everything is lost but Kafka's topics. */
     private void ledger(Cluster cluster, BacklogLoad load) {
-        load.submit("task", tasks, i -> Priority.NORMAL, i -> i % 2 == 0 ? "even" : "odd");
+        load.submit("task", tasks, i -> Priority.NORMAL, i -> BacklogLoad.requires(i % 2 == 0 ? "even" : "odd"));
         for (int i = 0; i < 10; i++) {
             load.agent("even-" + i, "even", 1_000);
         }

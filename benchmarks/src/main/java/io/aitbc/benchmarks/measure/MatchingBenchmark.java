@@ -42,10 +42,12 @@ public final class MatchingBenchmark extends Benchmark {
             List<Object> row = new ArrayList<>(List.of(strategy.wireName()));
             List<String> rates = new ArrayList<>();
             for (int size : sizes) {
-                RunResult result = run(new OptionsBuilder()
-                                .include(Placements.class.getName())
-                                .param("strategy", strategy.name())
-                                .param("agents", "" + size))
+                RunResult result = run(
+                                new OptionsBuilder()
+                                        .include(Placements.class.getName())
+                                        .param("strategy", strategy.name())
+                                        .param("agents", "" + size),
+                                times)
                         .iterator()
                         .next();
                 double ns = median(result);
@@ -59,13 +61,13 @@ public final class MatchingBenchmark extends Benchmark {
         return List.of(report, messages());
     }
 
-    private static double median(RunResult result) {
+    static double median(RunResult result) {
         return result.getPrimaryResult().getStatistics().getPercentile(50);
     }
 
     private Report messages() {
         Report report = new Report("Reading and writing messages of 250 bytes (JMH)", "what", "ns", "bytes");
-        for (RunResult result : run(new OptionsBuilder().include(Messages.class.getName()))) {
+        for (RunResult result : run(new OptionsBuilder().include(Messages.class.getName()), times)) {
             report.row(
                     result.getPrimaryResult().getLabel(),
                     String.format(Locale.ROOT, "%.0f", median(result)),
@@ -74,11 +76,11 @@ public final class MatchingBenchmark extends Benchmark {
         return report;
     }
 
-    private static double allocated(RunResult result) {
+    static double allocated(RunResult result) {
         return result.getSecondaryResults().get("gc.alloc.rate.norm").getScore();
     }
 
-    private Collection<RunResult> run(ChainedOptionsBuilder what) {
+    static Collection<RunResult> run(ChainedOptionsBuilder what, int times) {
         try {
             // Not forked: a nested jar is no class path for another JVM. Each strategy has its own profile
             // anyway.

@@ -97,7 +97,7 @@ public class Placements {
         return placed;
     }
 
-    private static Agent agent(int number, Random random) {
+    static Agent agent(int number, Random random) {
         return new Agent(
                 new Registration(
                         "worker-" + number,

@@ -143,7 +143,7 @@ final class FairnessController {
 
     private static String key(String path) {
         try {
-            return Ids.checkFairnessKey(path.substring(1));
+            return Ids.checkFairnessKey(path.isEmpty() ? path : path.substring(1));
         } catch (IllegalArgumentException e) {
             throw Problems.unprocessable(e.getMessage());
         }

@@ -25,8 +25,10 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -96,6 +98,7 @@ class WaitExplainer {
      * @param placeInQueue 1 if no earlier task waits in the same queue
      * @param inMoreUrgentQueues how many tasks wait in queues of higher priority
      * @param backlogFull whether a coordinator has no memory for more waiting tasks, and reads no further
+     * @param fairness null if no waiting task has a fairness key
      * @param openTransaction the transaction that holds back the task; null if none does
      */
     record Waiting(
@@ -115,6 +118,9 @@ class WaitExplainer {
             @JsonProperty("requirements") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
             Requirements requirements,
 
+            @JsonProperty("fairness") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            FairnessTurn fairness,
+
             @JsonProperty("open_transaction") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
             BlockingTransaction openTransaction,
 
@@ -133,9 +139,52 @@ class WaitExplainer {
                     backlogFull,
                     notBefore,
                     requirements,
+                    fairness == null || fairness.fairnessKey() == null ? null : fairness.withoutOthers(),
                     null,
                     new Agents(agents.total, agents.eligible, agents.busy, agents.ruledOut, List.of()));
         }
+    }
+
+    /**
+     * With whom the task takes turns, in all queues, as of the last second.
+     *
+     * @param fairnessKey its own; absent if it has none
+     * @param waiting how many tasks of its key wait; absent if it is not among those with the most in a coordinator
+     * @param otherKeys how many other keys have waiting tasks, of those with the most in each coordinator; absent for callers who see one key only
+     */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    record FairnessTurn(
+            @JsonProperty("fairness_key") @Nullable String fairnessKey,
+            @JsonProperty("waiting") @Nullable Integer waiting,
+            @JsonProperty("other_keys") @Nullable Integer otherKeys) {
+        private FairnessTurn withoutOthers() {
+            return new FairnessTurn(fairnessKey, waiting, null);
+        }
+
+        private String clause() {
+            if (otherKeys == null || otherKeys == 0) {
+                return "";
+            }
+            String own = waiting == null
+                    ? ""
+                    : (fairnessKey == null
+                                    ? count(waiting, "task without a key waits", "tasks without a key wait")
+                                    : count(waiting, "task of ", "tasks of ")
+                                            + fairnessKey
+                                            + (waiting == 1 ? " waits" : " wait"))
+                            + " in all queues, and ";
+            return "; fairness keys take turns: " + own
+                    + count(otherKeys, "other key has tasks waiting", "other keys have tasks waiting");
+        }
+    }
+
+    private @Nullable FairnessTurn fairness(@Nullable String key) {
+        Map<String, Integer> waiting = new HashMap<>();
+        for (LaneStats lane : lanes.all().values()) {
+            lane.waitingKeys().forEach(one -> waiting.merge(one.key(), one.tasks(), Integer::sum));
+        }
+        Integer own = waiting.remove(Objects.requireNonNullElse(key, ""));
+        return waiting.isEmpty() && key == null ? null : new FairnessTurn(key, own, waiting.size());
     }
 
     /** An open transaction that holds back the task. */
@@ -215,6 +264,7 @@ class WaitExplainer {
                 lanes.all().values().stream().anyMatch(LaneStats::backlogFull),
                 state.notBefore(),
                 requirements.equals(Requirements.NONE) ? null : requirements,
+                fairness(state.fairnessKey()),
                 blockingTransaction(taskId, priority),
                 agents(requirements, now));
     }
@@ -370,7 +420,7 @@ class WaitExplainer {
                     : "it is held back by an open transaction of a producer";
         }
         if (agents.eligible() + agents.busy() > 0) {
-            return inLine(waiting);
+            return inLine(waiting, withNames);
         }
         if (waiting.requirements() != null && waiting.requirements().agentId() != null) {
             return withNames
@@ -399,7 +449,7 @@ class WaitExplainer {
                 + "; it becomes readable when the transaction is committed or aborted";
     }
 
-    private static String inLine(Waiting waiting) {
+    private static String inLine(Waiting waiting, boolean withOtherKeys) {
         Agents agents = waiting.agents();
         long before = waiting.placeInQueue() - 1;
         String line = before == 0
@@ -411,6 +461,9 @@ class WaitExplainer {
                 : (before == 0 ? ", with " : " and ") + waiting.inMoreUrgentQueues() + " in more urgent queues";
         return line + moreUrgent
                 + (waiting.aged() ? ", and aged: a share of contended choices goes to aged tasks" : "")
+                + (waiting.fairness() == null || !withOtherKeys
+                        ? ""
+                        : waiting.fairness().clause())
                 + "; "
                 + (agents.eligible() > 0
                         ? count(agents.eligible(), "agent has", "agents have") + " room for it"

@@ -132,6 +132,9 @@ final class Assigner {
     }
 
     private void apply(Verdict verdict) {
+        if (!verdict.isHeld()) {
+            matcher.refund(verdict.placement());
+        }
         if (verdict.ruling() == Verdict.Ruling.FULL) {
             matcher.refused(verdict.placement(), verdict.held());
         } else {

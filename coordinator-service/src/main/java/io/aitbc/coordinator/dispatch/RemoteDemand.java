@@ -55,7 +55,7 @@ final class RemoteDemand {
                 times.put(coordinatorId, one.times);
             });
             matcher.setRemoteWants(wants);
-            matcher.setLaneTimes(times);
+            matcher.setLaneTimes(times, now);
         }
     }
 

@@ -89,22 +89,18 @@ final class Waiting {
     /** Puts back a task whose reservation was refused. */
     void putBack(WaitingTask task) {
         OwnedPartition partition = partitions.of(task.position());
-        if (partition != null && !isCleared(partition, task)) {
-            backlog.putBack(task, clock.now());
+        if (partition != null) {
+            addTo(partition, task);
         }
     }
 
     private @Nullable BacklogEntry addTo(OwnedPartition partition, WaitingTask task) {
-        return isCleared(partition, task) ? null : backlog.add(task, clock.now());
-    }
-
-    /** Whether a clear covers it, which ends it. */
-    private boolean isCleared(OwnedPartition partition, WaitingTask task) {
         String clearId = partition.clearOf(task.position().offset());
         if (clearId != null) {
             endings.add(task, TaskStatus.CANCELLED, clearId);
+            return null;
         }
-        return clearId != null;
+        return backlog.add(task, clock.now());
     }
 
     void cancelled(Collection<String> taskIds) {

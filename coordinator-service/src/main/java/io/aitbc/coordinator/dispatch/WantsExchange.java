@@ -23,6 +23,8 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.JsonNode;
 
 /**
  * Exchanges wants with other coordinators, a few times a second: the tasks that wait here for full agents. An agent that becomes free thus
@@ -47,19 +49,33 @@ public final class WantsExchange implements BackgroundService {
     /**
      * Message format of the channel.
      *
-     * @param times absent from an earlier version
+     * @param times absent from an earlier version, see {@link #laneTimes}
      */
     record Message(
             @JsonProperty("coordinator") String coordinator,
             @JsonProperty("wants") List<Want> wants,
 
-            @JsonProperty("times") @JsonInclude(JsonInclude.Include.NON_EMPTY)
-            List<LaneTime> times) {
+            @JsonProperty("times") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            JsonNode times) {
         Message {
-            times = times == null ? List.of() : times;
             if (coordinator == null || wants == null || wants.stream().anyMatch(Objects::isNull)) {
                 throw new IllegalArgumentException("coordinator and wants are required");
             }
+        }
+
+        /** How far the lane has come. What another version reports in another way is left out. */
+        List<LaneTime> laneTimes() {
+            List<LaneTime> readable = new ArrayList<>();
+            if (times != null) {
+                for (JsonNode one : times) {
+                    try {
+                        readable.add(Objects.requireNonNull(Json.MAPPER.treeToValue(one, LaneTime.class)));
+                    } catch (JacksonException | NullPointerException e) {
+                        log.atDebug().log("Unreadable time of a lane: {}", e.toString());
+                    }
+                }
+            }
+            return readable;
         }
     }
 
@@ -133,7 +149,9 @@ public final class WantsExchange implements BackgroundService {
         List<Want> wants = lane.matcher().wants(clock.instant(), MAX_WANTS);
         if (!wants.isEmpty() || hadWants) {
             // The end of wants is announced once; otherwise other lanes would keep agents free until the wants expire.
-            publish(Keys.WANTS, new Message(coordinatorId, wants, lane.matcher().laneTimes(wants, clock.instant())));
+            publish(
+                    Keys.WANTS,
+                    new Message(coordinatorId, wants, Json.tree(lane.matcher().laneTimes(wants, clock.instant()))));
         }
         hadWants = !wants.isEmpty();
     }
@@ -159,7 +177,7 @@ public final class WantsExchange implements BackgroundService {
             Message message = Json.read(text, Message.class);
             if (!message.coordinator().equals(coordinatorId)) {
                 dispatcher.postToLane(lane -> lane.updateRemoteWants(
-                        message.coordinator(), message.wants(), message.times(), clock.instant()));
+                        message.coordinator(), message.wants(), message.laneTimes(), clock.instant()));
             }
         } catch (Json.MalformedMessageException e) {
             log.atDebug().log("Malformed wants: {}", e.getMessage());

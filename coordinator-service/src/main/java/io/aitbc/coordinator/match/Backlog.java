@@ -2,6 +2,7 @@ package io.aitbc.coordinator.match;
 
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -97,10 +98,12 @@ public final class Backlog {
         return add(TaskSummary.of(task), task, now);
     }
 
-    /** Adds a task whose placement was refused, and takes back what its fairness key was charged for it. */
-    public void putBack(WaitingTask task, Instant now) {
-        shares.refund(task.position().priority().ordinal(), task.task());
-        add(task, now);
+    /** Sets the places of the key of a task after its tags have decreased. */
+    void replace(Task task) {
+        TaskGroup group = groups.get(Conditions.of(task.requirements()));
+        if (group != null) {
+            group.replace(FairShares.key(task));
+        }
     }
 
     /** Adds a task without its payload, which is read again before its turn. */

@@ -1,25 +1,14 @@
 package io.aitbc.coordinator.match;
 
-import java.time.Duration;
-import java.time.Instant;
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.Deque;
 import java.util.HashMap;
-import java.util.HashSet;
-import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Which fairness key is next: the one with the lowest start tag. Each task moves the start tag of its key on by one over its weight, so that
- * keys get shares in proportion to their weights, whatever their backlogs. Start-time fair queueing, by Goyal, Vin and Cheng (SIGCOMM 1996).
+ * keys get shares in proportion to their weights, whatever their backlogs. Start-time fair queueing, by Goyal, Vin and Cheng (SIGCOMM 1996), with a
+ * clock that also advances while only new keys are served.
  *
  * <p>Example: key {@code a} of weight 2 and {@code b} of weight 1 both have tasks waiting. Of each three placements, {@code a} gets two.
- *
- * <p>Other lanes do the same with their tasks. A key with tasks in several lanes pays as many times as much in each. A lane that is ahead of
- * another, in this time, yields slots to it.
  */
 final class FairClock {
     /**
@@ -29,26 +18,19 @@ final class FairClock {
     private static final int MAX_LAG = 2;
     /** Above this many shares, those that make no difference are dropped. */
     private static final int MAX_IDLE = 256;
-    /** With more keys than these in a lane, each has few tasks: they are likely to be spread over all lanes. */
-    private static final int MAX_REPORTED = 1_000;
-    /** Tasks that lanes may be apart before they yield; each knows how far the others were up to a quarter of a second ago. */
-    private static final int MIN_SLACK = 4;
-
-    private static final Duration MEMORY = Duration.ofSeconds(1);
-    private static final int REPORTS_IN_MEMORY = 4;
+    /** Then all tags are reduced: sums with the cost of a task of the highest weight must stay accurate. */
+    private static final double MAX_TIME = 1e9;
 
     private final Map<String, Share> shares = new HashMap<>();
     private int sharesBeforePurge = MAX_IDLE;
-    /** The start tag of the task that was placed last, or of an earlier one if that is higher. */
+    /** About the mean of the start tags of the keys that are served. */
     private double time;
-
-    /** What a placement adds to it, on average. */
-    private double step = 1;
-
-    private final Deque<Sample> samples = new ArrayDeque<>();
-    private List<OtherLane> others = List.of();
-
-    private record Sample(Instant at, double time) {}
+    /** The highest start tag. */
+    private double latest;
+    /** The sum of the weights of the keys with tasks. */
+    private double weights;
+    /** The number of keys with tasks. */
+    private int active;
 
     /** What one key has been given. */
     static final class Share {
@@ -59,43 +41,22 @@ final class FairClock {
         private int waiting;
 
         private double start;
-        /** What the last placement cost. */
+        /** What the last placement cost, or the next one is expected to. */
         private double cost = 1;
-        /** What was charged for placements that the registry refused. */
-        private double credit;
 
         private Share(String key, double start) {
             this.key = key;
             this.start = start;
         }
 
-        /** Its start tag; never decreases. */
+        /** Its start tag. Decreases only by {@link #refund}, {@link #reweigh} and {@link #reset}. */
         double start() {
             return start;
         }
-    }
 
-    /** Another lane, as of its last report. */
-    static final class OtherLane {
-        final String coordinatorId;
-        private final LaneTime reported;
-        /** Differs from what was reported by what it was yielded since. */
-        private double time;
-
-        private final double slack;
-        private final boolean hasSameKeys;
-
-        private OtherLane(String coordinatorId, LaneTime reported, double slack, boolean hasSameKeys) {
-            this.coordinatorId = coordinatorId;
-            this.reported = reported;
-            this.time = reported.time();
-            this.slack = slack;
-            this.hasSameKeys = hasSameKeys;
-        }
-
-        /** Notes that it was yielded a slot. */
-        void yielded() {
-            time += reported.step();
+        /** Its weight beside those of other keys, as of the last placement. */
+        double weight() {
+            return 1 / cost;
         }
     }
 
@@ -114,10 +75,22 @@ final class FairClock {
         share.queues--;
     }
 
-    /** Counts a queue of the key that has got tasks. If it is the first, the key has saved up nothing meanwhile. */
-    void resume(Share share) {
+    /** The number of keys that are remembered. */
+    int size() {
+        return shares.size();
+    }
+
+    /**
+     * Counts a queue of the key that has got tasks. If it is the first, the key has saved up nothing meanwhile.
+     *
+     * @param cost one over the weight, as far as known
+     */
+    void resume(Share share, double cost) {
         if (share.waiting == 0) {
             share.start = Math.max(share.start, time);
+            share.cost = cost;
+            active++;
+            weights += share.weight();
         }
         share.waiting++;
     }
@@ -125,107 +98,75 @@ final class FairClock {
     /** Counts a queue of the key that has become empty. */
     void pause(Share share) {
         share.waiting--;
-    }
-
-    /** Charges a placement. */
-    void charge(Share share, double weight) {
-        time = Math.max(time, share.start);
-        double cost = cost(share, weight);
-        double charged = Math.max(0, cost - share.credit);
-        share.credit -= cost - charged;
-        share.start = Math.max(share.start, time - MAX_LAG * cost) + charged;
-        share.cost = cost;
-    }
-
-    private double cost(Share share, double weight) {
-        int lanes = 1;
-        for (OtherLane other : others) {
-            if (other.hasSameKeys || other.reported.keys().contains(share.key.hashCode())) {
-                lanes++;
-            }
+        if (share.waiting == 0) {
+            active--;
+            weights -= share.weight();
         }
-        return lanes / weight;
+        if (active == 0) {
+            // Nobody has saved up or owes anything.
+            time = latest;
+            weights = 0;
+        }
     }
 
-    /** Takes a charge back: the next placements of the key are free to that extent. */
-    void refund(String key, double weight) {
+    /**
+     * Charges a placement.
+     *
+     * @param cost one over the weight
+     */
+    void charge(Share share, double cost) {
+        setCost(share, cost);
+        time = Math.max(time + step(share), share.start);
+        share.start = Math.max(share.start, time - maxLag(share)) + cost;
+        latest = Math.max(latest, share.start);
+    }
+
+    /** What a placement adds to the time. */
+    private double step(Share share) {
+        return 1 / Math.max(weights, share.weight());
+    }
+
+    private double maxLag(Share share) {
+        return MAX_LAG * Math.max(share.cost, active / Math.max(weights, share.weight()));
+    }
+
+    private void setCost(Share share, double cost) {
+        if (share.cost != cost) {
+            weights += share.waiting > 0 ? 1 / cost - share.weight() : 0;
+            share.cost = cost;
+        }
+    }
+
+    /** Takes a charge back. The places of the key's queues may have to be set. */
+    void refund(String key) {
         Share share = shares.get(key);
         if (share != null) {
-            share.credit += cost(share, weight);
+            time = Math.max(0, time - step(share));
+            share.start = Math.max(share.start - share.cost, time - maxLag(share));
         }
     }
 
-    // Between lanes
-
-    /** Where this lane stands; null if it has no tasks. */
-    @Nullable
-    LaneTime report(int level, Instant now) {
-        Set<Integer> keys = keys();
-        double rate = 0;
-        for (Share share : shares.values()) {
-            rate += share.waiting > 0 ? 1 / share.cost : 0;
-        }
-        step = rate == 0 ? 1 : 1 / rate;
-        samples.removeIf(sample -> sample.at.isAfter(now));
-        samples.add(new Sample(now, time));
-        while (samples.size() > REPORTS_IN_MEMORY + 1
-                || samples.size() > 1 && samples.element().at.isBefore(now.minus(MEMORY))) {
-            samples.remove();
-        }
-        return rate == 0
-                ? null
-                : new LaneTime(level, time, samples.element().time, step, keys.size() > MAX_REPORTED ? Set.of() : keys);
-    }
-
-    private Set<Integer> keys() {
-        Set<Integer> keys = new HashSet<>();
-        for (Share share : shares.values()) {
-            if (share.waiting > 0) {
-                keys.add(share.key.hashCode());
+    /** Applies another weight to what a key has been charged but not been given yet. The places of its queues have to be set. */
+    void reweigh(String key, double cost) {
+        Share share = shares.get(key);
+        if (share != null) {
+            if (share.start > time) {
+                share.start = time + Math.min(1, cost / share.cost) * (share.start - time);
             }
-        }
-        return keys;
-    }
-
-    /** Replaces what is known of the lanes of other coordinators. */
-    void setOthers(Map<String, LaneTime> reports) {
-        if (reports.isEmpty()) {
-            others = List.of();
-            return;
-        }
-        Set<Integer> keys = keys();
-        double placed = samples.isEmpty() ? 0 : (time - samples.element().time) / step;
-        List<OtherLane> lanes = new ArrayList<>();
-        reports.forEach((coordinatorId, report) -> {
-            // As far as it may have come since its report, if all that both place goes to it.
-            double advance = (report.time() - report.earlier() + placed * report.step()) / REPORTS_IN_MEMORY;
-            boolean hasSameKeys = report.keys().isEmpty()
-                    || keys.size() > MAX_REPORTED
-                    || report.keys().equals(keys);
-            lanes.add(new OtherLane(coordinatorId, report, Math.max(MIN_SLACK * report.step(), advance), hasSameKeys));
-            catchUp(report.earlier());
-        });
-        others = lanes;
-    }
-
-    /** A lane that has been idle, or is new, has saved up nothing. */
-    private void catchUp(double to) {
-        double late = to - time;
-        if (late > 0) {
-            time += late;
-            shares.values().forEach(share -> share.start += late);
-            samples.clear();
+            setCost(share, cost);
         }
     }
 
-    /** The lanes that are behind a key of this one by more than can be due to old reports. */
-    List<OtherLane> behind(Share share) {
-        List<OtherLane> behind = new ArrayList<>(0);
-        for (OtherLane other : others) {
-            if (!other.hasSameKeys && share.start - other.time > other.slack) {
-                behind.add(other);
-            }
-        }
-        return behind;
+    /** Whether tags have become so high that they must be {@link #reset}. */
+    boolean isLate() {
+        return latest > MAX_TIME;
+    }
+
+    /** Reduces all tags by the same amount. The places of all queues have to be set. */
+    void reset() {
+        double by = time;
+        shares.values().forEach(share -> share.start -= by);
+        latest -= by;
+        time = 0;
     }
 }

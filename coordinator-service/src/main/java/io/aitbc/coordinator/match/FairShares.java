@@ -2,21 +2,21 @@ package io.aitbc.coordinator.match;
 
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
-import java.time.Instant;
-import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import java.util.TreeMap;
-import java.util.function.Supplier;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /** What the fairness keys have been given, by priority, and of the aged share. Tasks without a key share an empty one. */
 final class FairShares {
     private final List<FairClock> byLevel =
             Stream.generate(FairClock::new).limit(Priority.values().length).toList();
     private final FairClock aged = new FairClock();
+    private final List<LaneBalance> lanes =
+            Stream.generate(LaneBalance::new).limit(Priority.values().length).toList();
     private Map<String, Double> weights = Map.of();
     private int queues;
 
@@ -24,44 +24,36 @@ final class FairShares {
         return Objects.requireNonNullElse(task.fairnessKey(), "");
     }
 
-    /** Replaces the weights that operators have set; they take precedence over those of tasks. */
-    void setWeights(Map<String, Double> weights) {
-        this.weights = Map.copyOf(weights);
+    /**
+     * Replaces the weights that operators have set; they take precedence over those of tasks.
+     *
+     * @return the keys whose places have to be set
+     */
+    Set<String> setWeights(Map<String, Double> newer) {
+        Set<String> changed = new HashSet<>(newer.keySet());
+        changed.addAll(weights.keySet());
+        changed.removeIf(key -> Objects.equals(newer.get(key), weights.get(key)));
+        weights = Map.copyOf(newer);
+        for (String key : changed) {
+            double cost = 1 / weights.getOrDefault(key, 1.0);
+            byLevel.forEach(clock -> clock.reweigh(key, cost));
+            aged.reweigh(key, cost);
+        }
+        return changed;
     }
 
     private double weightOf(Task task) {
         Double set = weights.isEmpty() ? null : weights.get(key(task));
-        return set != null ? set : Objects.requireNonNullElse(task.fairnessWeight(), 1.0);
-    }
-
-    /** How far this lane has come, for those levels at which it lacks agents. */
-    List<LaneTime> report(Set<Integer> levels, Instant now) {
-        List<LaneTime> times = new ArrayList<>();
-        for (int level : levels) {
-            LaneTime time = byLevel.get(level).report(level, now);
-            if (time != null) {
-                times.add(time);
-            }
+        if (set != null) {
+            return set;
         }
-        return times;
+        Double own = task.fairnessWeight();
+        return own == null ? 1 : own;
     }
 
-    /** Replaces what is known of the lanes of other coordinators. */
-    void setOthers(Map<String, List<LaneTime>> reports) {
-        List<Map<String, LaneTime>> byLevelAndCoordinator = Stream.generate(
-                        (Supplier<Map<String, LaneTime>>) TreeMap::new)
-                .limit(byLevel.size())
-                .toList();
-        reports.forEach((coordinatorId, times) ->
-                times.forEach(time -> byLevelAndCoordinator.get(time.level()).put(coordinatorId, time)));
-        for (int level = 0; level < byLevel.size(); level++) {
-            byLevel.get(level).setOthers(byLevelAndCoordinator.get(level));
-        }
-    }
-
-    /** The lanes that are behind a key of this one. */
-    List<FairClock.OtherLane> behind(int level, KeyQueue queue) {
-        return byLevel.get(level).behind(queue.share);
+    /** How this lane shares agents with others. */
+    LaneBalance lanes(int level) {
+        return lanes.get(level);
     }
 
     /** A queue for the tasks of a key, until {@link #close}. */
@@ -81,9 +73,23 @@ final class FairShares {
         return queues;
     }
 
-    /** Notes that an empty queue has got tasks. */
-    void resume(int level, KeyQueue queue) {
-        byLevel.get(level).resume(queue.share);
+    /** The number of keys that are remembered. */
+    int size() {
+        return aged.size() + byLevel.stream().mapToInt(FairClock::size).sum();
+    }
+
+    /**
+     * Notes that an empty queue has got tasks.
+     *
+     * @param first null if its payload is not in memory
+     */
+    void resume(int level, KeyQueue queue, @Nullable WaitingTask first) {
+        byLevel.get(level)
+                .resume(
+                        queue.share,
+                        first == null
+                                ? 1 / queue.share.weight()
+                                : lanes.get(level).lanes(queue.share) / weightOf(first.task()));
     }
 
     /** Notes that a queue has become empty. */
@@ -93,7 +99,7 @@ final class FairShares {
 
     /** Notes that a queue without aged tasks has got one. */
     void resumeAged(KeyQueue queue) {
-        aged.resume(queue.agedShare);
+        aged.resume(queue.agedShare, 1 / queue.agedShare.weight());
     }
 
     /** Notes that a queue has no aged tasks any more. */
@@ -103,16 +109,32 @@ final class FairShares {
 
     /** Charges the placement of a task, in its turn. */
     void charge(int level, KeyQueue queue, Task task) {
-        byLevel.get(level).charge(queue.share, weightOf(task));
+        byLevel.get(level).charge(queue.share, lanes.get(level).lanes(queue.share) / weightOf(task));
     }
 
     /** Charges the placement of an aged task. */
     void chargeAged(KeyQueue queue, Task task) {
-        aged.charge(queue.agedShare, weightOf(task));
+        aged.charge(queue.agedShare, 1 / weightOf(task));
     }
 
-    /** Takes the charge of a placement back that the registry refused. */
-    void refund(int level, Task task) {
-        byLevel.get(level).refund(key(task), weightOf(task));
+    /**
+     * Takes the charge of a placement back that took no slot.
+     *
+     * @param wasAged whether it was a placement in the aged share
+     */
+    void refund(int level, Task task, boolean wasAged) {
+        (wasAged ? aged : byLevel.get(level)).refund(key(task));
+    }
+
+    /** Reduces tags that have become too high; returns whether the places of all queues have to be set. */
+    boolean resetLate() {
+        boolean isLate = false;
+        for (FairClock clock : Stream.concat(byLevel.stream(), Stream.of(aged)).toList()) {
+            if (clock.isLate()) {
+                clock.reset();
+                isLate = true;
+            }
+        }
+        return isLate;
     }
 }

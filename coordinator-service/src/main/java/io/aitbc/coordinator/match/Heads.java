@@ -1,11 +1,12 @@
 package io.aitbc.coordinator.match;
 
-import java.util.ArrayList;
+import io.aitbc.contracts.Priority;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.PriorityQueue;
 import java.util.function.Function;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -13,10 +14,18 @@ import org.jspecify.annotations.Nullable;
  * which concerns all groups. So the heads of a key are kept together, and looked at again when its turn comes.
  */
 final class Heads {
+    /** Up to this number of keys are kept for the next round. */
+    private static final int MAX_KEPT = 64;
+
     private final Function<TaskGroup.Head, FairClock.Share> shareOf;
     private final Function<TaskGroup.Head, TaskGroup.@Nullable Head> renew;
     private final Map<FairClock.Share, OfKey> byKey = new HashMap<>();
-    private final PriorityQueue<OfKey> byTurn = new PriorityQueue<>();
+    /** By level. */
+    private final List<PriorityQueue<OfKey>> byTurn = Stream.generate(() -> new PriorityQueue<OfKey>())
+            .limit(Priority.values().length)
+            .toList();
+    /** Where the last head was added. */
+    private @Nullable OfKey last;
 
     /** The heads of one key. */
     private static final class OfKey implements Comparable<OfKey> {
@@ -25,17 +34,22 @@ final class Heads {
         /** The start tag when it took its place: not higher than it is now. */
         double tag;
 
-        private final BacklogEntry first;
+        /** The first of its heads when it took its place; null while it has none. */
+        private @Nullable BacklogEntry first;
         /** Of groups in which no other key has tasks: they remain the heads of their groups, whatever the tag. */
         private final PriorityQueue<TaskGroup.Head> sole = new PriorityQueue<>(TaskGroup.Head.BY_WAITING);
         /** Of groups in which another key may be next once the tag has changed. */
         private final PriorityQueue<TaskGroup.Head> contested = new PriorityQueue<>(TaskGroup.Head.BY_WAITING);
 
-        OfKey(FairClock.Share share, TaskGroup.Head first) {
+        OfKey(FairClock.Share share, int level) {
             this.share = share;
-            this.level = first.level();
-            this.tag = share.start();
-            this.first = first.entry();
+            this.level = level;
+        }
+
+        void clear() {
+            sole.clear();
+            contested.clear();
+            first = null;
         }
 
         PriorityQueue<TaskGroup.Head> next() {
@@ -51,9 +65,10 @@ final class Heads {
 
         @Override
         public int compareTo(OfKey other) {
-            int byLevel = Integer.compare(level, other.level);
-            int byTag = byLevel != 0 ? byLevel : Double.compare(tag, other.tag);
-            return byTag != 0 ? byTag : BacklogEntry.BY_TURN.compare(first, other.first);
+            int byTag = Double.compare(tag, other.tag);
+            return byTag != 0 || first == null || other.first == null
+                    ? byTag
+                    : BacklogEntry.BY_TURN.compare(first, other.first);
         }
     }
 
@@ -67,8 +82,14 @@ final class Heads {
     }
 
     void clear() {
-        byKey.clear();
-        byTurn.clear();
+        for (PriorityQueue<OfKey> ofLevel : byTurn) {
+            ofLevel.forEach(OfKey::clear);
+            ofLevel.clear();
+        }
+        if (byKey.size() > MAX_KEPT) {
+            byKey.clear();
+            last = null;
+        }
     }
 
     /** Adds the head of a group; none if it is null. */
@@ -77,45 +98,76 @@ final class Heads {
             return;
         }
         FairClock.Share share = shareOf.apply(head);
-        OfKey heads = byKey.get(share);
-        if (heads == null) {
-            heads = new OfKey(share, head);
-            byKey.put(share, heads);
-            byTurn.add(heads);
+        OfKey heads = last;
+        if (heads == null || heads.share != share) {
+            heads = byKey.computeIfAbsent(share, unknown -> new OfKey(unknown, head.level()));
+            last = heads;
+        }
+        if (heads.first == null) {
+            heads.tag = share.start();
+            heads.first = head.entry();
+            byTurn.get(heads.level).add(heads);
         }
         (head.isSole() ? heads.sole : heads.contested).add(head);
     }
 
     /** The next head; null if there is none. */
     TaskGroup.@Nullable Head peek() {
-        for (OfKey heads = byTurn.peek(); heads != null; heads = byTurn.peek()) {
-            if (heads.isEmpty()) {
-                byTurn.poll();
-                byKey.remove(heads.share);
-            } else if (heads.tag != heads.share.start()) {
-                byTurn.poll();
-                heads.tag = heads.share.start();
-                byTurn.add(heads);
-                List<TaskGroup.Head> contested = new ArrayList<>(heads.contested);
-                heads.contested.clear();
-                contested.forEach(head -> add(renew.apply(head)));
-            } else {
-                TaskGroup.Head head = heads.next().element();
-                if (head.isCurrent()) {
+        for (PriorityQueue<OfKey> ofLevel : byTurn) {
+            for (OfKey heads = ofLevel.peek(); heads != null; heads = ofLevel.peek()) {
+                TaskGroup.Head head = head(heads, ofLevel);
+                if (head != null) {
                     return head;
                 }
-                heads.next().remove();
-                add(renew.apply(head));
             }
         }
         return null;
+    }
+
+    /** The head of a key that is first; null if it was not first any more, or had none. */
+    private TaskGroup.@Nullable Head head(OfKey heads, PriorityQueue<OfKey> ofLevel) {
+        if (heads.isEmpty()) {
+            ofLevel.poll();
+            heads.first = null;
+            return null;
+        }
+        if (heads.tag != heads.share.start()) {
+            boolean isOnly = ofLevel.size() == 1;
+            if (!isOnly) {
+                ofLevel.poll();
+            }
+            heads.tag = heads.share.start();
+            if (!isOnly) {
+                ofLevel.add(heads);
+            }
+            if (!isOnly || !heads.contested.isEmpty()) {
+                renewContested(heads);
+                return null;
+            }
+        }
+        PriorityQueue<TaskGroup.Head> next = heads.next();
+        TaskGroup.Head head = next.element();
+        if (head.isCurrent()) {
+            return head;
+        }
+        next.remove();
+        add(renew.apply(head));
+        return null;
+    }
+
+    private void renewContested(OfKey heads) {
+        if (!heads.contested.isEmpty()) {
+            List<TaskGroup.Head> contested = List.copyOf(heads.contested);
+            heads.contested.clear();
+            contested.forEach(head -> add(renew.apply(head)));
+        }
     }
 
     /** Removes and returns the next head; null if there is none. */
     TaskGroup.@Nullable Head poll() {
         TaskGroup.Head head = peek();
         if (head != null) {
-            byTurn.element().next().remove();
+            byTurn.get(head.level()).element().next().remove();
         }
         return head;
     }

@@ -22,6 +22,8 @@ final class KeyOrder {
     private final PriorityQueue<Place> places = new PriorityQueue<>();
     /** The number of queues. */
     private int size;
+    /** The only queue, which needs no place: mostly, tasks have no keys. Null if there are several, or were since there was none. */
+    private @Nullable KeyQueue only;
 
     /** A place, as of when it was taken. It does not refer to the first task, which would keep its payload in memory. */
     record Place(double tag, long sinceMs, int partition, long offset, KeyQueue queue) implements Comparable<Place> {
@@ -53,14 +55,39 @@ final class KeyOrder {
     }
 
     boolean contains(KeyQueue queue) {
-        return queue.places[number] != null;
+        return only == queue || queue.places[number] != null;
     }
 
     /** Adds a queue, or gives it another place, by its first task. */
     void put(KeyQueue queue, BacklogEntry head) {
-        if (!contains(queue)) {
-            size++;
+        if (size == 0) {
+            only = queue;
+            size = 1;
+        } else if (only != queue) {
+            placeOnly();
+            if (!contains(queue)) {
+                size++;
+            }
+            place(queue, head);
         }
+    }
+
+    private void placeOnly() {
+        KeyQueue queue = only;
+        if (queue == null) {
+            return;
+        }
+        only = null;
+        BacklogEntry head = queue.head();
+        if (head == null) {
+            size--;
+            emptied.accept(queue);
+        } else {
+            place(queue, head);
+        }
+    }
+
+    private void place(KeyQueue queue, BacklogEntry head) {
         Place place = new Place(
                 tag.applyAsDouble(queue), head.waitingSince().toEpochMilli(), head.partition(), head.offset(), queue);
         queue.places[number] = place;
@@ -72,6 +99,7 @@ final class KeyOrder {
 
     void remove(KeyQueue queue) {
         if (contains(queue)) {
+            only = only == queue ? null : only;
             queue.places[number] = null;
             size--;
         }
@@ -80,6 +108,15 @@ final class KeyOrder {
     /** The first queue; null if there is none. */
     @Nullable
     KeyQueue first() {
+        if (only != null) {
+            KeyQueue queue = only;
+            if (queue.head() != null) {
+                return queue;
+            }
+            remove(queue);
+            emptied.accept(queue);
+            return null;
+        }
         for (Place first = places.peek(); first != null; first = places.peek()) {
             KeyQueue queue = first.queue;
             BacklogEntry head = queue.head();
@@ -89,11 +126,11 @@ final class KeyOrder {
                 places.poll();
                 remove(queue);
                 emptied.accept(queue);
-            } else if (size == 1 || first.tag == tag.applyAsDouble(queue) && first.isOf(head)) {
+            } else if (first.tag == tag.applyAsDouble(queue) && first.isOf(head)) {
                 return queue;
             } else {
                 places.poll();
-                put(queue, head);
+                place(queue, head);
             }
         }
         return null;
@@ -105,6 +142,7 @@ final class KeyOrder {
      * @param isEnough applied to each; true ends the list
      */
     List<KeyQueue> first(Predicate<KeyQueue> isEnough) {
+        placeOnly();
         List<Place> passed = new ArrayList<>();
         KeyQueue next = first();
         while (next != null) {

@@ -4,20 +4,22 @@ import io.aitbc.contracts.Priority;
 import java.util.Set;
 
 /**
- * How far a lane has come in the fair queueing of a priority, so that lanes share agents in proportion to what waits in them.
+ * How much a lane has placed, within a priority, on agents that several lanes want, beside the weights of its keys.
  *
  * @param level 0 for urgent to 4 for low
- * @param time the start tag of the task that it placed last
- * @param earlier the same a second ago: no other lane may be further behind than this
- * @param step what a placement adds to it, on average
- * @param keys hash codes of the fairness keys with waiting tasks; empty if they are too many, in which case they are taken to be the same everywhere
+ * @param time the placements, each divided by the sum of the weights of the keys that competed then
+ * @param earlier the same up to a second ago
+ * @param step what the next placement adds
+ * @param keys hash codes of the keys that compete; empty if they are too many, in which case they are taken to be the same everywhere
  */
 public record LaneTime(int level, double time, double earlier, double step, Set<Integer> keys) {
+    private static final double MAX = 1e15;
+
     public LaneTime {
         if (level < 0 || level >= Priority.values().length) {
             throw new IllegalArgumentException("level must be a priority level but was " + level);
         }
-        if (!(earlier >= 0 && earlier <= time && time < Double.MAX_VALUE && step > 0)) {
+        if (!(earlier >= 0 && earlier <= time && time <= MAX && step > 0 && step <= MAX)) {
             throw new IllegalArgumentException("times must be positive and in order");
         }
         keys = keys == null ? Set.of() : Set.copyOf(keys);

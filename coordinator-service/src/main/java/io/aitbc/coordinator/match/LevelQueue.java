@@ -38,8 +38,17 @@ final class LevelQueue {
         this.aged = new KeyOrder(2, queue -> queue.agedShare.start(), shares::pauseAged);
     }
 
+    private void removeAged(KeyQueue queue) {
+        if (aged.contains(queue)) {
+            aged.remove(queue);
+            shares.pauseAged(queue);
+        }
+    }
+
     private void emptied(KeyQueue queue) {
         shares.pause(level, queue);
+        young.remove(queue);
+        removeAged(queue);
         if (byKey.size() > MAX_KEPT && byKey.remove(queue.share.key, queue)) {
             shares.close(level, queue);
         }
@@ -59,14 +68,15 @@ final class LevelQueue {
         queue.add(entry, hasRoom);
         boolean isFirst = queue.head() == entry;
         if (!inTurn.contains(queue)) {
-            shares.resume(level, queue);
+            shares.resume(level, queue, entry.task);
             inTurn.put(queue, entry);
         } else if (isFirst) {
             inTurn.put(queue, entry);
         }
         if (isFirst && aged.contains(queue)) {
             aged.put(queue, entry);
-        } else if (isFirst) {
+        } else if (isFirst && level > 0) {
+            // Urgent tasks never age.
             young.put(queue, entry);
         }
         if (queue.hasUnrequested()) {
@@ -102,8 +112,7 @@ final class LevelQueue {
             if (head != null && isAged.test(head)) {
                 return first;
             }
-            aged.remove(first);
-            shares.pauseAged(first);
+            removeAged(first);
             if (head != null) {
                 young.put(first, head);
             }
@@ -115,6 +124,38 @@ final class LevelQueue {
     void take(KeyQueue queue) {
         queue.pollHead();
         nearLeft--;
+    }
+
+    /** Sets the place of a key after its tags have decreased. */
+    void replace(String key) {
+        KeyQueue queue = byKey.get(key);
+        BacklogEntry head = queue == null ? null : queue.head();
+        if (queue == null || head == null) {
+            return;
+        }
+        if (inTurn.contains(queue)) {
+            inTurn.put(queue, head);
+        }
+        if (aged.contains(queue)) {
+            aged.put(queue, head);
+        }
+    }
+
+    /** Sets the places of all keys. */
+    void replaceAll() {
+        List.copyOf(byKey.keySet()).forEach(this::replace);
+    }
+
+    /** Adds the shares of the keys with tasks, until there are more than can be reported. */
+    void addShares(Set<FairClock.Share> competing) {
+        for (KeyQueue queue : byKey.values()) {
+            if (competing.size() > LaneBalance.MAX_KEYS) {
+                return;
+            }
+            if (queue.head() != null) {
+                competing.add(queue.share);
+            }
+        }
     }
 
     /** The longest-waiting task, at a cost linear in the number of keys; null if there is none. */
@@ -163,7 +204,15 @@ final class LevelQueue {
      */
     void promote(int most) {
         KeyQueue first = first();
-        if (first == null || nearLeft > most / 2 && isNear(first)) {
+        if (first == null) {
+            return;
+        }
+        if (nearLeft > most / 2) {
+            if (!isNear(first)) {
+                // A key that has just come is first.
+                first.promote(1);
+                lacking.add(first);
+            }
             return;
         }
         allot(most, (queue, share) -> {
@@ -231,6 +280,7 @@ final class LevelQueue {
 
     /** Gives up its queues, which are empty. */
     void close() {
+        byKey.values().forEach(this::removeAged);
         byKey.values().forEach(queue -> shares.close(level, queue));
         byKey.clear();
     }

@@ -26,7 +26,7 @@ final class LocalWants {
     List<Want> list(Set<Priority> paused, Instant now, int limit) {
         Stream<Want> aged = backlog.groups().stream()
                 .filter(group -> lacksAgents(group) && !group.pool.members().isEmpty())
-                .flatMap(group -> group.aged(aging, now, paused).stream())
+                .flatMap(group -> group.aged(entry -> aging.isAged(entry, now), paused).stream())
                 .sorted(TaskGroup.Head.BY_WAITING)
                 .limit(limit)
                 .map(head -> want(head, now));
@@ -39,7 +39,7 @@ final class LocalWants {
      * Also true if an agent was open but not all tasks got one: under high throughput an agent is open most of the time, though never long
      * enough for all that wait.
      */
-    private static boolean lacksAgents(TaskGroup group) {
+    static boolean lacksAgents(TaskGroup group) {
         return !group.isEmpty() && (group.pool.open.isEmpty() || group.hasUnplaced);
     }
 

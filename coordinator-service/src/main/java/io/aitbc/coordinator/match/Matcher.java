@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.PriorityQueue;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
@@ -57,6 +58,17 @@ public final class Matcher {
 
     /** The time of the current round. */
     private Instant now = Instant.EPOCH;
+
+    private final Predicate<BacklogEntry> isAged = this::isAged;
+    /** Of the groups with open agents, in the current round. */
+    private final Heads heads = new Heads(head -> head.queue().share, head -> next(head.group()));
+
+    /** Whether another lane wants the agent that was chosen last, for the same priority. */
+    private boolean isContended;
+    /** Positions of placements in the aged share that have not been answered. */
+    private final Set<Position> placedAged = new HashSet<>();
+    /** The same of placements on agents that another lane wants. */
+    private final Set<Position> placedContended = new HashSet<>();
 
     private record Yielded(Member member, Instant until) {}
 
@@ -103,7 +115,9 @@ public final class Matcher {
         slotOffers.clear();
         backlog.admitDue(now);
         reclaimSlots();
-        Heads heads = new Heads(head -> head.queue().share, head -> next(head.group()));
+        if (shares.resetLate()) {
+            backlog.groups().forEach(TaskGroup::replaceAll);
+        }
         for (TaskGroup group : backlog.groups()) {
             heads.add(next(group));
             recordAged(group);
@@ -135,15 +149,24 @@ public final class Matcher {
             if (yieldToLaneBehind(head, member) || giveToAged(head, member, placements)) {
                 heads.add(head);
             } else {
+                if (isContended) {
+                    shares.lanes(head.level()).placed();
+                    placedContended.add(head.entry().position());
+                }
                 shares.charge(head.level(), head.queue(), head.task().task());
                 place(head, member, placements);
                 heads.add(next(head.group()));
             }
         }
+        heads.clear();
         withAged.forEach(Pool::forgetAged);
         withAged.clear();
         withheld.clear();
         return placements;
+    }
+
+    private boolean isAged(BacklogEntry entry) {
+        return aging.isAged(entry, now);
     }
 
     private TaskGroup.@Nullable Head next(TaskGroup group) {
@@ -160,13 +183,18 @@ public final class Matcher {
         member.reorder();
     }
 
-    /** If another lane with tasks of the same priority is behind the key of this task, leaves it a slot of the agent. */
+    /** If another lane that wants the agent for the same priority is behind this one, leaves it a slot. */
     private boolean yieldToLaneBehind(TaskGroup.Head head, Member member) {
-        for (FairClock.OtherLane other : shares.behind(head.level(), head.queue())) {
+        LaneBalance lanes = shares.lanes(head.level());
+        isContended = false;
+        for (LaneBalance.Other other : lanes.others()) {
             if (remoteWants.isWantedBy(other.coordinatorId, head.level(), member)) {
-                other.yielded();
-                yieldSlot(member, now.plus(FAIR_YIELD_DURATION));
-                return true;
+                isContended = true;
+                if (lanes.isBehind(other)) {
+                    other.yielded();
+                    yieldSlot(member, now.plus(FAIR_YIELD_DURATION));
+                    return true;
+                }
             }
         }
         return false;
@@ -174,6 +202,7 @@ public final class Matcher {
 
     private void placeAged(TaskGroup.Head head, Member member, List<Placement> placements) {
         shares.chargeAged(head.queue(), head.task().task());
+        placedAged.add(head.entry().position());
         place(head, member, placements);
     }
 
@@ -213,9 +242,9 @@ public final class Matcher {
         if (group.pool.open.isEmpty() || group.isEmpty()) {
             return;
         }
-        List<TaskGroup.Head> aged = group.aged(aging, now, paused);
+        List<TaskGroup.Head> aged = group.aged(isAged, paused);
         if (!aged.isEmpty()) {
-            aged.forEach(head -> group.pool.recordAged(head, entry -> aging.isAged(entry, now)));
+            aged.forEach(head -> group.pool.recordAged(head, isAged));
             withAged.add(group.pool);
         }
     }
@@ -317,17 +346,37 @@ public final class Matcher {
     }
 
     /**
-     * Applies how far other lanes have come that lack agents. If one is behind, it is left agents that it wants.
+     * Applies how far other lanes have come that lack agents. One that is behind is left agents that it wants.
      *
      * @param elsewhere times by coordinator
      */
-    public void setLaneTimes(Map<String, List<LaneTime>> elsewhere) {
-        shares.setOthers(elsewhere);
+    public void setLaneTimes(Map<String, List<LaneTime>> elsewhere, Instant now) {
+        for (int level = 0; level < Priority.values().length; level++) {
+            Map<String, LaneTime> ofLevel = new TreeMap<>();
+            for (Map.Entry<String, List<LaneTime>> lane : elsewhere.entrySet()) {
+                for (LaneTime time : lane.getValue()) {
+                    if (time.level() == level) {
+                        ofLevel.put(lane.getKey(), time);
+                    }
+                }
+            }
+            shares.lanes(level).setOthers(ofLevel, now);
+        }
     }
 
     /** How far this lane has come, for the priorities of these wants. */
     public List<LaneTime> laneTimes(List<Want> wants, Instant now) {
-        return shares.report(wants.stream().map(Want::level).collect(Collectors.toCollection(TreeSet::new)), now);
+        List<LaneTime> times = new ArrayList<>();
+        for (int level : wants.stream().map(Want::level).collect(Collectors.toCollection(TreeSet::new))) {
+            Set<FairClock.Share> competing = new HashSet<>();
+            for (TaskGroup group : backlog.groups()) {
+                if (LocalWants.lacksAgents(group) && remoteWants.competes(group.pool, level)) {
+                    group.addShares(level, competing);
+                }
+            }
+            times.add(shares.lanes(level).report(level, competing, now));
+        }
+        return times;
     }
 
     /**
@@ -368,15 +417,27 @@ public final class Matcher {
         if (keys.size() == 1 && keys.containsKey("")) {
             return List.of();
         }
-        return keys.values().stream()
-                .sorted(Comparator.comparingInt(WaitingKey::tasks).reversed().thenComparing(WaitingKey::key))
-                .limit(limit)
-                .toList();
+        Comparator<WaitingKey> order =
+                Comparator.comparingInt(WaitingKey::tasks).reversed().thenComparing(WaitingKey::key);
+        PriorityQueue<WaitingKey> most = new PriorityQueue<>(order.reversed());
+        for (WaitingKey key : keys.values()) {
+            most.add(key);
+            if (most.size() > limit) {
+                most.poll();
+            }
+        }
+        return most.stream().sorted(order).toList();
+    }
+
+    /** The number of fairness keys, by priority and in the aged share, of which something is remembered. */
+    int rememberedKeys() {
+        return shares.size() + shares.queues();
     }
 
     /** Replaces the weights of fairness keys that operators have set; they take precedence over those of tasks. */
     public void setWeights(Map<String, Double> weights) {
-        shares.setWeights(weights);
+        Set<String> changed = shares.setWeights(weights);
+        backlog.groups().forEach(group -> changed.forEach(group::replace));
     }
 
     /** Stops placing tasks of these queues, and resumes all others. */
@@ -400,6 +461,7 @@ public final class Matcher {
     }
 
     private void answered(Placement placement, Consumer<Candidate> answer) {
+        forgetCharge(placement);
         Member member = agents.get(placement.agentId());
         if (member != null) {
             int heldBefore = member.candidate.held();
@@ -415,8 +477,30 @@ public final class Matcher {
         }
     }
 
+    /** Takes back what a key was charged for a placement that took no slot, before it is {@link #answered}. */
+    public void refund(Placement placement) {
+        WaitingTask task = placement.waiting();
+        int level = task.position().priority().ordinal();
+        if (placedContended.remove(task.position())) {
+            shares.lanes(level).refused();
+        }
+        boolean wasAged = placedAged.remove(task.position());
+        if (!placement.agentId().isEmpty()) {
+            shares.refund(level, task.task(), wasAged);
+            backlog.replace(task.task());
+        }
+    }
+
+    private void forgetCharge(Placement placement) {
+        if (!placedAged.isEmpty() || !placedContended.isEmpty()) {
+            placedAged.remove(placement.waiting().position());
+            placedContended.remove(placement.waiting().position());
+        }
+    }
+
     /** Stops counting a placement whose answer was lost; whether it was granted is unknown. */
     public void answerLost(Placement placement) {
+        forgetCharge(placement);
         Member member = agents.get(placement.agentId());
         if (member != null) {
             member.candidate.placementAnswered();
@@ -426,6 +510,8 @@ public final class Matcher {
 
     /** Discards all outstanding placements: the registry's latest counts apply. */
     public void forgetPlacements() {
+        placedAged.clear();
+        placedContended.clear();
         for (Member member : agents.all()) {
             member.candidate.forgetPlacements();
             member.reorder();

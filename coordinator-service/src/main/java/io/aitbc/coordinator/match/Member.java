@@ -2,9 +2,8 @@ package io.aitbc.coordinator.match;
 
 import io.aitbc.coordinator.balance.Candidate;
 import java.time.Instant;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.LinkedHashSet;
+import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.function.Predicate;
 
@@ -17,7 +16,7 @@ final class Member {
 
     Instant nextEvaluation = Instant.MAX;
     /** When each slot yielded to another coordinator is reclaimed. */
-    private final Deque<Instant> yieldedUntil = new ArrayDeque<>();
+    private final PriorityQueue<Instant> yieldedUntil = new PriorityQueue<>();
 
     Member(Candidate candidate) {
         this.candidate = candidate;

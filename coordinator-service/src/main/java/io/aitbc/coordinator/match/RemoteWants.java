@@ -9,6 +9,8 @@ import org.jspecify.annotations.Nullable;
 
 /** The demand of other lanes for agents that were full when they reported it. */
 final class RemoteWants {
+    private static final int MAX_LOOKED_AT = 32;
+
     private final Agents agents;
     private List<Want> all = List.of();
     private Map<String, List<Want>> byCoordinator = Map.of();
@@ -74,6 +76,24 @@ final class RemoteWants {
             }
         }
         return false;
+    }
+
+    /** Whether another coordinator has tasks of a priority for some agent of a pool, as far as a part of the agents shows. */
+    boolean competes(Pool pool, int level) {
+        int looked = 0;
+        for (Member member : pool.members()) {
+            for (Want want : all) {
+                if (want.level() == level && agents.couldTake(member, want.requirements())) {
+                    return true;
+                }
+            }
+            looked++;
+            if (looked == MAX_LOOKED_AT) {
+                break;
+            }
+        }
+        // Whoever begins to compete must report first.
+        return all.isEmpty() && looked > 0;
     }
 
     /** The aged want with the longest wait that is less urgent than this level and that an agent could satisfy; null if there is none. */

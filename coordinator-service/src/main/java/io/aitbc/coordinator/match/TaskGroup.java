@@ -20,6 +20,8 @@ final class TaskGroup {
     /** How long agents are left free for a task whose payload has been requested. Kafka answers sooner, unless its partition is offline. */
     static final Duration MAX_PAYLOAD_WAIT = Duration.ofSeconds(1);
 
+    private static final Priority[] PRIORITIES = Priority.values();
+
     final Requirements requirements;
     /** The agents that suit it; set by {@link Pools}. */
     Pool pool;
@@ -69,10 +71,8 @@ final class TaskGroup {
     @Nullable
     Head nextHead(Set<Priority> paused) {
         for (int level = 0; level < queues.size(); level++) {
-            Head head = paused.contains(Priority.values()[level])
-                    ? null
-                    : head(queues.get(level), queues.get(level).first());
-            if (head != null) {
+            Head head = head(queues.get(level), queues.get(level).first());
+            if (head != null && !paused.contains(PRIORITIES[level])) {
                 return head;
             }
         }
@@ -80,11 +80,10 @@ final class TaskGroup {
     }
 
     /** The next aged task of each priority that may be placed: at most one per queue, however many wait. */
-    List<Head> aged(Aging aging, Instant now, Set<Priority> paused) {
+    List<Head> aged(Predicate<BacklogEntry> isAged, Set<Priority> paused) {
         List<Head> aged = new ArrayList<>(0);
         for (int level = 1; level < queues.size(); level++) {
-            Head head =
-                    paused.contains(Priority.values()[level]) ? null : aged(level, entry -> aging.isAged(entry, now));
+            Head head = paused.contains(PRIORITIES[level]) ? null : aged(level, isAged);
             if (head != null) {
                 aged.add(head);
             }
@@ -139,7 +138,7 @@ final class TaskGroup {
     void addWaiting(Set<Priority> paused, List<LevelQueue> waiting) {
         for (int level = 0; level < queues.size(); level++) {
             LevelQueue queue = queues.get(level);
-            if ((queue.first() != null || queue.hasUnrequested()) && !paused.contains(Priority.values()[level])) {
+            if ((queue.first() != null || queue.hasUnrequested()) && !paused.contains(PRIORITIES[level])) {
                 waiting.add(queue);
             }
         }
@@ -157,6 +156,19 @@ final class TaskGroup {
             awaited = null;
         }
         queues.forEach(queue -> queue.demote(kept, unload));
+    }
+
+    void replace(String key) {
+        queues.forEach(queue -> queue.replace(key));
+    }
+
+    void replaceAll() {
+        queues.forEach(LevelQueue::replaceAll);
+    }
+
+    /** Adds the shares of the keys with tasks of a priority, until there are more than can be reported. */
+    void addShares(int level, Set<FairClock.Share> competing) {
+        queues.get(level).addShares(competing);
     }
 
     /** Adds the keys with tasks to others. */

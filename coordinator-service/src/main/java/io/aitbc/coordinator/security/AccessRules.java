@@ -266,7 +266,11 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
         for (Rule rule : BY_SPECIFICITY) {
             PathPattern.PathMatchInfo info = rule.method.equals(method) ? rule.path.matchAndExtract(path) : null;
             if (info != null) {
-                Match match = new Match(rule, withoutSlash(info.getUriVariables()));
+                Match match = new Match(
+                        rule,
+                        rule.path.getPatternString().contains("{*")
+                                ? withoutSlash(info.getUriVariables())
+                                : info.getUriVariables());
                 request.setAttribute(MATCH, match);
                 return Optional.of(match);
             }

@@ -66,12 +66,12 @@ class DispatchCompatibilityTest {
                                     Resources.NONE,
                                     Map.of()),
                             4)),
-            List.of());
+            null);
 
     private static final WantsExchange.Message AGED_WANTS = new WantsExchange.Message(
             "coordinator-1",
             List.of(new Want(Requirements.capabilities("gpu"), 4, new Want.Aged(NOW.minusSeconds(300), 12))),
-            List.of());
+            null);
 
     private static final WantsExchange.SlotOffersMessage PLACES = new WantsExchange.SlotOffersMessage(
             "coordinator-1", "coordinator-2", List.of("agent-1", "agent-1", "agent-2"));
