@@ -4,6 +4,9 @@ import { chart } from "./charts.js";
 import { count, duration, fill, h, rate, requirementsText, setText, since, table } from "./dom.js";
 import { PRIORITIES, judge, verdictSection } from "./verdict.js";
 
+const MAX_KEYS = 50;
+const KEYS_REFRESH_MS = 5_000;
+
 export function queuesView() {
   const verdict = verdictSection();
   const rows = Object.fromEntries(PRIORITIES.map((priority) => [priority, row(priority)]));
@@ -12,6 +15,7 @@ export function queuesView() {
   const flow = chart("Tasks received and assigned per second, last 15 minutes",
     [{ label: "received per second", color: "normal", width: 2, area: true }, { label: "assigned per second", color: "good", width: 2 }]);
   const front = frontOfQueue();
+  const keys = fairnessKeys();
   let queues = null;
   let stats = null;
   const show = () => judge(verdict, queues, stats, 'Choose the queue below, under "Oldest tasks", to see the reason.');
@@ -44,9 +48,10 @@ export function queuesView() {
         h("tbody", {}, PRIORITIES.map((priority) => rows[priority].element)))),
       h("section", {}, h("h2", {}, "Last 15 minutes"), h("div", { class: "charts" },
         h("div", {}, h("h3", {}, "Waiting"), size.box), h("div", {}, h("h3", {}, "Throughput"), flow.box))),
+      keys.element,
       front,
     ],
-    end: () => [...ends, size.end, flow.end].forEach((one) => one()),
+    end: () => [...ends, size.end, flow.end, keys.end].forEach((one) => one()),
   };
 }
 
@@ -73,6 +78,54 @@ function row(priority) {
       clear.setAttribute("aria-label", "Clear the " + priority + " queue…");
     },
   };
+}
+
+/** Tenants and the like, shown once a task or a weight has a key. */
+function fairnessKeys() {
+  const body = h("tbody");
+  const element = h("section", { hidden: true }, h("h2", {}, "Fairness keys"),
+    h("p", {}, "They share agents in proportion to their weights, within a priority. Those with the most waiting tasks are first."),
+    table("Fairness keys", ["Key", { name: "Waiting", number: true }, { name: "Oldest", number: true }, { name: "Weight", number: true }, "Actions"], body));
+  let asked = 0;
+  let left = false;
+  async function look() {
+    const number = ++asked;
+    try {
+      const { keys } = await call("GET", "/fairness");
+      // A weight that is being typed is not replaced.
+      if (!left && number === asked && !body.contains(document.activeElement)) {
+        element.hidden = keys.length === 0;
+        fill(body, keys.slice(0, MAX_KEYS).map((key) => keyRow(key, look)));
+      }
+    } catch (failure) {
+      if (!left && number === asked) {
+        element.hidden = true;
+      }
+    }
+  }
+  look();
+  const timer = setInterval(() => !document.hidden && look(), KEYS_REFRESH_MS);
+  return { element, end: () => { left = true; clearInterval(timer); } };
+}
+
+function keyRow(key, look) {
+  const name = key.fairness_key;
+  const path = "/fairness/" + name.split("/").map(encodeURIComponent).join("/");
+  const weight = h("input", { type: "number", min: "0.001", max: "1000", step: "any", value: key.weight ?? "", placeholder: "of tasks", "aria-label": "Weight of " + name });
+  const change = async (button, method, body) => {
+    await command(button, method, path, body);
+    button.blur();
+    look();
+  };
+  const set = h("button", { "aria-label": "Set the weight of " + name, onclick: () => change(set, "PUT", { weight: Number(weight.value) }) }, "Set");
+  const remove = h("button", { "aria-label": "Remove the weight of " + name, onclick: () => change(remove, "DELETE") }, "Remove");
+  remove.hidden = key.weight === undefined;
+  return h("tr", {},
+    h("th", { scope: "row" }, name === "" ? "tasks without a key" : h("a", { href: "#/tasks?status=queued&fairness_key=" + encodeURIComponent(name) }, name)),
+    h("td", { class: "number" }, count(key.waiting)),
+    h("td", { class: "number" }, key.oldest_age_seconds === undefined ? "–" : duration(key.oldest_age_seconds)),
+    h("td", { class: "number" }, name === "" ? "" : weight),
+    h("td", {}, name === "" ? "" : h("div", { class: "actions" }, set, remove)));
 }
 
 /** The number is asked for anew: what is on the screen may be a second old. */

@@ -138,7 +138,7 @@ async function lookUp(id, box, found, again = true) {
 const lookUps = new WeakMap();
 
 /** As it was submitted. */
-const submitted = ({ labels, fairness_key, uses, expires_at, ...task }) => ({ ...changeable(task), labels, fairness_key, uses, expires_at });
+const submitted = ({ labels, fairness_key, fairness_weight, uses, expires_at, ...task }) => ({ ...changeable(task), labels, fairness_key, fairness_weight, uses, expires_at });
 
 /** JavaScript rounds longer numbers. */
 const isExact = (task) => !/\d{16}/.test(JSON.stringify(task.task_data));

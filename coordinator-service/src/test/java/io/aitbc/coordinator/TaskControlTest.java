@@ -441,6 +441,50 @@ class TaskControlTest {
                         .endsWith(" the only agent that can take them is at capacity"));
     }
 
+    /** What an autoscaler asks: not only what waits counts, but also what runs. */
+    @Test
+    void demandIsWhatRunsAndWhatWaits() {
+        JsonNode none = coordinator.get("/demand?capability=demanded").body();
+        assertThat(none.get("agents_wanted").asInt()).isZero();
+        String task = "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"demanded\"]}}";
+        for (int i = 0; i < 7; i++) {
+            coordinator.submit(task);
+        }
+        await().atMost(LONG).until(() -> demand("unserved/0/waiting") == 7);
+        assertThat(demand("agents_wanted")).isEqualTo(1);
+        assertThat(coordinator
+                        .get("/demand?capability=demanded")
+                        .body()
+                        .at("/unserved/0/explanation")
+                        .asString())
+                .isEqualTo("no agent has capability demanded");
+
+        coordinator.register("demanded-agent", 2, "demanded");
+
+        await().atMost(LONG).until(() -> demand("running") == 2 && demand("waiting") == 5);
+        assertThat(demand("agents_wanted")).isEqualTo(4);
+        assertThat(demand("fleets/0/agents_wanted")).isEqualTo(4);
+        assertThat(demand("agents")).isEqualTo(1);
+        for (int i = 0; i < 5; i++) {
+            coordinator.report(
+                    coordinator
+                            .awaitRecords("assignments.demanded-agent", i + 1)
+                            .get(i),
+                    "completed",
+                    null);
+        }
+        await().atMost(LONG).until(() -> demand("running") == 2 && demand("waiting") == 0);
+        assertThat(demand("agents_wanted")).isEqualTo(1);
+    }
+
+    private static int demand(String field) {
+        return coordinator
+                .get("/demand?capability=demanded")
+                .body()
+                .at("/" + field)
+                .asInt();
+    }
+
     private static String blocked(String capability) {
         for (JsonNode group : coordinator.get("/stats/blocked").body().get("blocked")) {
             if (group.at("/requirements/capabilities/0").asString().equals(capability)) {

@@ -25,6 +25,7 @@ public final class AllBenchmark extends Benchmark {
             MemoryBenchmark::new,
             GrowthBenchmark::new,
             UrgentBenchmark::new,
+            FairnessBenchmark::new,
             RestBenchmark::new,
             BacklogBenchmark::new,
             RegistryBenchmark::new,

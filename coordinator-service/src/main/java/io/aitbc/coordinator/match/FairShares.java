@@ -128,13 +128,18 @@ final class FairShares {
 
     /** Reduces tags that have become too high; returns whether the places of all queues have to be set. */
     boolean resetLate() {
-        boolean isLate = false;
-        for (FairClock clock : Stream.concat(byLevel.stream(), Stream.of(aged)).toList()) {
-            if (clock.isLate()) {
-                clock.reset();
-                isLate = true;
-            }
+        boolean isLate = resetLate(aged);
+        for (FairClock clock : byLevel) {
+            isLate |= resetLate(clock);
         }
         return isLate;
+    }
+
+    private static boolean resetLate(FairClock clock) {
+        if (clock.isLate()) {
+            clock.reset();
+            return true;
+        }
+        return false;
     }
 }

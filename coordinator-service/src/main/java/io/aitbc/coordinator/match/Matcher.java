@@ -26,9 +26,9 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Places waiting tasks on agents. The eligible task of the highest priority is next, on the agent that the strategy selects. If
- * an aged task of lower priority, here or at another coordinator, could take the same agent, the choice is contended;
- * a share of contended choices goes to the aged task that has waited longest. A blocked group of tasks costs nothing until a relevant agent
+ * Places waiting tasks on agents. The eligible task of the highest priority is next, on the agent that the strategy selects. Within a priority,
+ * fairness keys take turns. If an aged task of lower priority, here or at another coordinator, could take the same agent, the choice is contended;
+ * a share of contended choices goes to aged tasks. A blocked group of tasks costs nothing until a relevant agent
  * changes.
  */
 public final class Matcher {

@@ -82,6 +82,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             POST   /history/rebuild                         operator
             GET    /stats/tasks                             viewer submitter operator
             GET    /stats/blocked                           viewer submitter operator
+            GET    /demand                                  viewer submitter operator
             GET    /fairness                                viewer submitter operator
             PUT    /fairness/{*fairness_key}                operator
             DELETE /fairness/{*fairness_key}                operator

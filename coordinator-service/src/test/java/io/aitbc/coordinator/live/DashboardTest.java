@@ -174,6 +174,30 @@ class DashboardTest {
     }
 
     @Test
+    void theWeightOfATenantIsSet() {
+        coordinator.submit("{\"task_id\":\"of-acme\",\"task_data\":{},\"fairness_key\":\"acme/eu <1>\","
+                + "\"requirements\":{\"capabilities\":[\"nobody-weighs\"]}}");
+        open("/queues");
+        String keys = "[aria-label='Fairness keys'] tbody";
+        awaitText(By.cssSelector(keys), "acme/eu <1>");
+
+        awaitShown(By.cssSelector("[aria-label='Weight of acme/eu <1>']")).sendKeys("2.5");
+        awaitShown(By.cssSelector("[aria-label='Set the weight of acme/eu <1>']"))
+                .click();
+        awaitText(By.id("notice"), "The weight of acme/eu <1> is 2.5.");
+        await().atMost(LONG)
+                .until(() -> coordinator.get("/fairness").body().toString().contains("\"weight\":2.5"));
+        awaitShown(By.cssSelector("[aria-label='Remove the weight of acme/eu <1>']"))
+                .click();
+        awaitText(By.id("notice"), "The weight of acme/eu <1> was removed.");
+
+        coordinator.post("/tasks/of-acme/cancel", "");
+        await().atMost(LONG)
+                .until(() -> browser.findElements(By.cssSelector(keys)).stream()
+                        .noneMatch(rows -> rows.getText().contains("acme/eu")));
+    }
+
+    @Test
     void aWaitingTaskIsExplained() {
         coordinator.register("small-agent", 1, "explained", "memory:8");
         String id = coordinator.submit(

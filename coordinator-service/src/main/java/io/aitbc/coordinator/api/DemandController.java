@@ -1,0 +1,188 @@
+package io.aitbc.coordinator.api;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Capability;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.agent.Eligibility;
+import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.aitbc.coordinator.match.BlockedGroup;
+import io.aitbc.coordinator.registry.Registry;
+import io.aitbc.coordinator.stats.ClusterStats;
+import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.Parameter;
+import io.swagger.v3.oas.annotations.tags.Tag;
+import java.time.Clock;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.RequestMapping;
+import org.springframework.web.bind.annotation.RequestParam;
+import org.springframework.web.bind.annotation.RestController;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * How many agents of which kind would let everything run that waits for agents: a signal for autoscalers. What runs counts as well; a backlog alone
+ * would scale a busy fleet down to zero.
+ */
+@RestController
+@RequestMapping({"/demand", "/v1/demand"})
+@Tag(name = "tasks")
+class DemandController {
+    private final Registry registry;
+    private final ClusterControl control;
+    private final ClusterStats stats;
+    private final WaitExplainer explainer;
+    private final Clock clock;
+
+    DemandController(
+            Registry registry, ClusterControl control, ClusterStats stats, WaitExplainer explainer, Clock clock) {
+        this.registry = registry;
+        this.control = control;
+        this.stats = stats;
+        this.explainer = explainer;
+        this.clock = clock;
+    }
+
+    /**
+     * Active agents that offer the same.
+     *
+     * @param capacity of all of them
+     * @param running assignments that they hold
+     * @param waiting tasks that wait for such an agent; those that several fleets could take are split by capacity
+     * @param agentsWanted how many such agents would hold what runs and what waits
+     */
+    record Fleet(
+            @JsonProperty("agent_type") String agentType,
+            @JsonProperty("capabilities") List<String> capabilities,
+            @JsonProperty("agents") int agents,
+            @JsonProperty("capacity") int capacity,
+            @JsonProperty("running") int running,
+            @JsonProperty("waiting") int waiting,
+            @JsonProperty("agents_wanted") int agentsWanted) {}
+
+    /** Waiting tasks that no active agent could take. */
+    record Unserved(
+            @JsonProperty("requirements") JsonNode requirements,
+            @JsonProperty("waiting") int waiting,
+            @JsonProperty("explanation") String explanation) {}
+
+    /**
+     * @param agentsWanted sum over the fleets; without a fleet, one if a task waits
+     */
+    record Demand(
+            @JsonProperty("status") String status,
+            @JsonProperty("agents") int agents,
+            @JsonProperty("running") int running,
+            @JsonProperty("waiting") int waiting,
+            @JsonProperty("agents_wanted") int agentsWanted,
+            @JsonProperty("fleets") List<Fleet> fleets,
+            @JsonProperty("unserved") List<Unserved> unserved,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    private record Kind(String agentType, List<String> capabilities) {}
+
+    /** A fleet while it is counted. */
+    private static final class Counted {
+        final List<Agent> agents = new ArrayList<>();
+        double waiting;
+
+        int capacity() {
+            return agents.stream().mapToInt(Agent::capacity).sum();
+        }
+
+        int running() {
+            return agents.stream().mapToInt(Agent::inflight).sum();
+        }
+
+        Fleet fleet(Kind kind) {
+            int waits = (int) Math.ceil(waiting);
+            double each = Math.max(1, capacity() / (double) agents.size());
+            return new Fleet(kind.agentType, kind.capabilities, agents.size(), capacity(), running(), waits, (int)
+                    Math.ceil((running() + waits) / each));
+        }
+    }
+
+    @GetMapping
+    @Operation(
+            summary = "Get how many agents of which kind would let everything run that waits for agents",
+            description =
+                    "For autoscalers: `agents_wanted` counts what runs as well, so that a busy fleet is not scaled to zero. What waits is"
+                            + " due, in a queue that is not paused, and lacks a free agent: the 20 largest groups of each coordinator, as of the last second.")
+    Demand demand(
+            @Parameter(
+                            description =
+                                    "Only agents that have this capability, such as gpu or memory>=64, and tasks that require it")
+                    @RequestParam(name = "capability", required = false)
+                    @Nullable
+                    String capability,
+            @Parameter(description = "Only agents of this type, and tasks for them")
+                    @RequestParam(name = "agent_type", required = false)
+                    @Nullable
+                    String agentType) {
+        Map<Kind, Counted> fleets = fleets(capability, agentType);
+        List<Unserved> unserved = new ArrayList<>();
+        int waiting = 0;
+        for (BlockedGroup group : stats.blocked()) {
+            List<Counted> able = fleets.values().stream()
+                    .filter(fleet -> fleet.agents.stream().anyMatch(agent -> couldTake(agent, group.requirements())))
+                    .toList();
+            double capacity = able.stream().mapToInt(Counted::capacity).sum();
+            able.forEach(fleet -> fleet.waiting += group.tasks() * fleet.capacity() / capacity);
+            if (able.isEmpty() && isAsked(group.requirements(), capability, agentType)) {
+                unserved.add(new Unserved(
+                        group.requirements().sparse(),
+                        group.tasks(),
+                        explainer.explain(group.requirements()).explanation()));
+            }
+            waiting += able.isEmpty() ? 0 : group.tasks();
+        }
+        List<Fleet> counted = new ArrayList<>();
+        fleets.forEach((kind, fleet) -> counted.add(fleet.fleet(kind)));
+        counted.sort(Comparator.comparingInt(Fleet::waiting).reversed().thenComparing(Fleet::agentType));
+        int unservedTasks = unserved.stream().mapToInt(Unserved::waiting).sum();
+        int wanted = counted.stream().mapToInt(Fleet::agentsWanted).sum();
+        return new Demand(
+                "success",
+                counted.stream().mapToInt(Fleet::agents).sum(),
+                counted.stream().mapToInt(Fleet::running).sum(),
+                waiting + unservedTasks,
+                counted.isEmpty() && unservedTasks > 0 ? 1 : wanted,
+                counted,
+                unserved,
+                clock.instant());
+    }
+
+    private Map<Kind, Counted> fleets(@Nullable String capability, @Nullable String agentType) {
+        Map<Kind, Counted> fleets = new TreeMap<>(
+                Comparator.comparing(Kind::agentType).thenComparing(kind -> String.join("\n", kind.capabilities)));
+        for (Agent agent : registry.all()) {
+            List<String> offered = agent.registration().capabilities();
+            String type = agent.registration().agentType();
+            if (agent.status() == AgentStatus.ACTIVE
+                    && (capability == null || Capability.meets(offered, capability))
+                    && (agentType == null || agentType.equals(type))) {
+                fleets.computeIfAbsent(new Kind(type, offered.stream().sorted().toList()), unknown -> new Counted())
+                        .agents
+                        .add(agent);
+            }
+        }
+        return fleets;
+    }
+
+    private boolean couldTake(Agent agent, Requirements requirements) {
+        return Eligibility.meetsRequirements(
+                agent.registration(), requirements, !control.strategy().prefersRegion());
+    }
+
+    private static boolean isAsked(Requirements requirements, @Nullable String capability, @Nullable String agentType) {
+        return (capability == null || requirements.capabilities().contains(capability))
+                && (agentType == null || agentType.equals(requirements.agentType()));
+    }
+}
