@@ -120,12 +120,14 @@ function keyRow(key, look) {
   const set = h("button", { "aria-label": "Set the weight of " + name, onclick: () => change(set, "PUT", { weight: Number(weight.value) }) }, "Set");
   const remove = h("button", { "aria-label": "Remove the weight of " + name, onclick: () => change(remove, "DELETE") }, "Remove");
   remove.hidden = key.weight === undefined;
+  // The browser would name another key.
+  const isNamed = name !== "" && !/[;%\\]/.test(name) && name.split("/").every((part) => part !== "" && part !== "." && part !== "..");
   return h("tr", {},
     h("th", { scope: "row" }, name === "" ? "tasks without a key" : h("a", { href: "#/tasks?status=queued&fairness_key=" + encodeURIComponent(name) }, name)),
-    h("td", { class: "number" }, count(key.waiting)),
+    h("td", { class: "number" }, key.waiting === undefined ? "–" : count(key.waiting)),
     h("td", { class: "number" }, key.oldest_age_seconds === undefined ? "–" : duration(key.oldest_age_seconds)),
-    h("td", { class: "number" }, name === "" ? "" : weight),
-    h("td", {}, name === "" ? "" : h("div", { class: "actions" }, set, remove)));
+    h("td", { class: "number" }, isNamed ? weight : ""),
+    h("td", {}, !isNamed ? "" : h("div", { class: "actions" }, set, remove)));
 }
 
 /** The number is asked for anew: what is on the screen may be a second old. */

@@ -5,9 +5,9 @@ import static io.aitbc.agentctl.Table.right;
 
 import io.aitbc.contracts.Json;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 import tools.jackson.databind.JsonNode;
@@ -32,7 +32,7 @@ final class FairnessCommand implements Callable<Integer> {
             table.row(
                     name.isEmpty() ? "(none)" : name,
                     key.path("weight").asString(""),
-                    key.path("waiting").asString(""),
+                    key.path("waiting").asString(Table.EMPTY_CELL),
                     key.has("oldest_age_seconds")
                             ? Ages.of(Duration.ofSeconds(
                                     (long) key.get("oldest_age_seconds").asDouble()))
@@ -60,8 +60,13 @@ final class FairnessCommand implements Callable<Integer> {
 
     /** A key may have slashes. */
     private static String path(String key) {
-        return Stream.of(key.split("/", -1))
-                .map(Coordinator::segment)
-                .collect(Collectors.joining("/", "/fairness/", ""));
+        List<String> parts = List.of(key.split("/", -1));
+        if (key.contains(";")
+                || key.contains("%")
+                || key.contains("\\")
+                || parts.stream().anyMatch(part -> part.isEmpty() || part.equals(".") || part.equals(".."))) {
+            throw new CommandFailedException("This key cannot be named in a path: give its tasks a fairness_weight.");
+        }
+        return parts.stream().map(Coordinator::segment).collect(Collectors.joining("/", "/fairness/", ""));
     }
 }

@@ -223,6 +223,10 @@ class AgentctlTest {
         assertThat(run("fairness", "set", "acme/eu west", "2.5").said()).contains("The weight of acme/eu west is 2.5.");
         assertThat(run("fairness").out()).containsPattern("KEY +WEIGHT +WAITING +OLDEST\\Racme/eu west +2\\.5 +0 +-");
         assertThat(run("fairness", "set", "acme", "0").code()).isEqualTo(1);
+        for (String key : List.of("a/../b", "a//b", "..", "x;y", "50%", "a\\b", "/a")) {
+            assertThat(run("fairness", "set", key, "2").err())
+                    .startsWith("This key cannot be named in a path: give its tasks a fairness_weight.");
+        }
         assertThat(run("fairness", "unset", "acme/eu west").said()).contains("The weight of acme/eu west was removed");
         assertThat(run("fairness").out()).doesNotContain("acme");
         assertThat(run("fairness", "unset", "acme/eu west").err()).contains("no weight is set for this fairness key");

@@ -465,6 +465,14 @@ class TaskControlTest {
         assertThat(demand("agents_wanted")).isEqualTo(4);
         assertThat(demand("fleets/0/agents_wanted")).isEqualTo(4);
         assertThat(demand("agents")).isEqualTo(1);
+        coordinator.send("PUT", "/agents/demanded-agent/status", "{\"status\":\"maintenance\"}");
+        await().atMost(LONG).until(() -> demand("agents") == 0);
+        assertThat(demand("running")).as("also if it is drained").isEqualTo(2);
+        assertThat(demand("unserved/0/waiting")).isEqualTo(5);
+        assertThat(demand("agents_wanted")).isEqualTo(3);
+        coordinator.send("PUT", "/agents/demanded-agent/status", "{\"status\":\"active\"}");
+        coordinator.register("demanded-other", 1, "demanded", "more");
+        coordinator.send("PUT", "/agents/demanded-other/status", "{\"status\":\"maintenance\"}");
         for (int i = 0; i < 5; i++) {
             coordinator.report(
                     coordinator

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Capability;
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Eligibility;
@@ -13,12 +14,14 @@ import io.aitbc.coordinator.stats.ClusterStats;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.tags.Tag;
+import jakarta.servlet.http.HttpServletRequest;
 import java.time.Clock;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -33,8 +36,10 @@ import tools.jackson.databind.JsonNode;
  */
 @RestController
 @RequestMapping({"/demand", "/v1/demand"})
-@Tag(name = "tasks")
+@Tag(name = "cluster")
 class DemandController {
+    private static final Set<String> PARAMETERS = Set.of("capability", "agent_type");
+
     private final Registry registry;
     private final ClusterControl control;
     private final ClusterStats stats;
@@ -51,10 +56,11 @@ class DemandController {
     }
 
     /**
-     * Active agents that offer the same.
+     * Agents that offer the same.
      *
-     * @param capacity of all of them
-     * @param running assignments that they hold
+     * @param agents number of active agents
+     * @param capacity of the active agents
+     * @param running assignments that they hold, and those that are drained as well
      * @param waiting tasks that wait for such an agent; those that several fleets could take are split by capacity
      * @param agentsWanted how many such agents would hold what runs and what waits
      */
@@ -74,7 +80,7 @@ class DemandController {
             @JsonProperty("explanation") String explanation) {}
 
     /**
-     * @param agentsWanted sum over the fleets; without a fleet, one if a task waits
+     * @param agentsWanted sum over the fleets, and one if there are tasks that no active agent could take
      */
     record Demand(
             @JsonProperty("status") String status,
@@ -90,22 +96,19 @@ class DemandController {
 
     /** A fleet while it is counted. */
     private static final class Counted {
-        final List<Agent> agents = new ArrayList<>();
+        final List<Agent> active = new ArrayList<>();
+        int running;
         double waiting;
 
         int capacity() {
-            return agents.stream().mapToInt(Agent::capacity).sum();
-        }
-
-        int running() {
-            return agents.stream().mapToInt(Agent::inflight).sum();
+            return active.stream().mapToInt(Agent::capacity).sum();
         }
 
         Fleet fleet(Kind kind) {
             int waits = (int) Math.ceil(waiting);
-            double each = Math.max(1, capacity() / (double) agents.size());
-            return new Fleet(kind.agentType, kind.capabilities, agents.size(), capacity(), running(), waits, (int)
-                    Math.ceil((running() + waits) / each));
+            double each = active.isEmpty() ? 1 : Math.max(1, capacity() / (double) active.size());
+            return new Fleet(kind.agentType, kind.capabilities, active.size(), capacity(), running, waits, (int)
+                    Math.ceil((running + waits) / each));
         }
     }
 
@@ -114,7 +117,7 @@ class DemandController {
             summary = "Get how many agents of which kind would let everything run that waits for agents",
             description =
                     "For autoscalers: `agents_wanted` counts what runs as well, so that a busy fleet is not scaled to zero. What waits is"
-                            + " due, in a queue that is not paused, and lacks a free agent: the 20 largest groups of each coordinator, as of the last second.")
+                            + " due, in a queue that is not paused, and lacks a free agent: the 100 largest groups of each coordinator, as of the last second.")
     Demand demand(
             @Parameter(
                             description =
@@ -125,52 +128,66 @@ class DemandController {
             @Parameter(description = "Only agents of this type, and tasks for them")
                     @RequestParam(name = "agent_type", required = false)
                     @Nullable
-                    String agentType) {
-        Map<Kind, Counted> fleets = fleets(capability, agentType);
+                    String agentType,
+            HttpServletRequest request) {
+        request.getParameterMap().keySet().stream()
+                .filter(name -> !PARAMETERS.contains(name))
+                .findFirst()
+                .ifPresent(name -> {
+                    throw Problems.unprocessable("unknown parameter " + Json.sentence(name));
+                });
+        Map<Kind, Counted> fleets = fleets();
         List<Unserved> unserved = new ArrayList<>();
-        int waiting = 0;
         for (BlockedGroup group : stats.blocked()) {
             List<Counted> able = fleets.values().stream()
-                    .filter(fleet -> fleet.agents.stream().anyMatch(agent -> couldTake(agent, group.requirements())))
+                    .filter(fleet -> fleet.active.stream().anyMatch(agent -> couldTake(agent, group.requirements())))
                     .toList();
             double capacity = able.stream().mapToInt(Counted::capacity).sum();
             able.forEach(fleet -> fleet.waiting += group.tasks() * fleet.capacity() / capacity);
-            if (able.isEmpty() && isAsked(group.requirements(), capability, agentType)) {
+            if (able.isEmpty() && mayBeFor(group.requirements(), capability, agentType)) {
                 unserved.add(new Unserved(
                         group.requirements().sparse(),
                         group.tasks(),
                         explainer.explain(group.requirements()).explanation()));
             }
-            waiting += able.isEmpty() ? 0 : group.tasks();
         }
-        List<Fleet> counted = new ArrayList<>();
-        fleets.forEach((kind, fleet) -> counted.add(fleet.fleet(kind)));
-        counted.sort(Comparator.comparingInt(Fleet::waiting).reversed().thenComparing(Fleet::agentType));
+        List<Fleet> asked = new ArrayList<>();
+        fleets.forEach((kind, fleet) -> {
+            if ((capability == null || Capability.meets(kind.capabilities, capability))
+                    && (agentType == null || agentType.equals(kind.agentType))) {
+                asked.add(fleet.fleet(kind));
+            }
+        });
+        asked.sort(Comparator.comparingInt(Fleet::waiting).reversed().thenComparing(Fleet::agentType));
         int unservedTasks = unserved.stream().mapToInt(Unserved::waiting).sum();
-        int wanted = counted.stream().mapToInt(Fleet::agentsWanted).sum();
         return new Demand(
                 "success",
-                counted.stream().mapToInt(Fleet::agents).sum(),
-                counted.stream().mapToInt(Fleet::running).sum(),
-                waiting + unservedTasks,
-                counted.isEmpty() && unservedTasks > 0 ? 1 : wanted,
-                counted,
+                asked.stream().mapToInt(Fleet::agents).sum(),
+                asked.stream().mapToInt(Fleet::running).sum(),
+                asked.stream().mapToInt(Fleet::waiting).sum() + unservedTasks,
+                asked.stream().mapToInt(Fleet::agentsWanted).sum() + (unservedTasks > 0 ? 1 : 0),
+                asked,
                 unserved,
                 clock.instant());
     }
 
-    private Map<Kind, Counted> fleets(@Nullable String capability, @Nullable String agentType) {
+    private Map<Kind, Counted> fleets() {
         Map<Kind, Counted> fleets = new TreeMap<>(
                 Comparator.comparing(Kind::agentType).thenComparing(kind -> String.join("\n", kind.capabilities)));
         for (Agent agent : registry.all()) {
-            List<String> offered = agent.registration().capabilities();
-            String type = agent.registration().agentType();
-            if (agent.status() == AgentStatus.ACTIVE
-                    && (capability == null || Capability.meets(offered, capability))
-                    && (agentType == null || agentType.equals(type))) {
-                fleets.computeIfAbsent(new Kind(type, offered.stream().sorted().toList()), unknown -> new Counted())
-                        .agents
-                        .add(agent);
+            boolean isActive = agent.status() == AgentStatus.ACTIVE;
+            if (isActive || agent.inflight() > 0) {
+                Counted fleet = fleets.computeIfAbsent(
+                        new Kind(
+                                agent.registration().agentType(),
+                                agent.registration().capabilities().stream()
+                                        .sorted()
+                                        .toList()),
+                        unknown -> new Counted());
+                fleet.running += agent.inflight();
+                if (isActive) {
+                    fleet.active.add(agent);
+                }
             }
         }
         return fleets;
@@ -181,8 +198,20 @@ class DemandController {
                 agent.registration(), requirements, !control.strategy().prefersRegion());
     }
 
-    private static boolean isAsked(Requirements requirements, @Nullable String capability, @Nullable String agentType) {
-        return (capability == null || requirements.capabilities().contains(capability))
-                && (agentType == null || agentType.equals(requirements.agentType()));
+    /** Whether an agent of this kind might take such tasks: other properties of an agent that is not there are unknown. */
+    private static boolean mayBeFor(
+            Requirements requirements, @Nullable String capability, @Nullable String agentType) {
+        return (capability == null
+                        || requirements.capabilities().stream()
+                                .anyMatch(one -> name(one).equals(name(capability))))
+                && (agentType == null
+                        || requirements.agentType() == null
+                        || agentType.equals(requirements.agentType()));
+    }
+
+    /** A capability without the quantity that is required. */
+    private static String name(String capability) {
+        int end = capability.indexOf(">=");
+        return end < 0 ? capability : capability.substring(0, end);
     }
 }

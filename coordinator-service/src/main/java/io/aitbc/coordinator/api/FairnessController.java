@@ -11,6 +11,7 @@ import io.aitbc.coordinator.stats.ClusterStats;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.tags.Tag;
+import jakarta.servlet.http.HttpServletRequest;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -18,6 +19,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.web.bind.annotation.DeleteMapping;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -31,7 +33,7 @@ import tools.jackson.databind.node.ObjectNode;
 /** Fairness keys: who waits, and the weights that operators set. */
 @RestController
 @RequestMapping({"/fairness", "/v1/fairness"})
-@Tag(name = "Fairness")
+@Tag(name = "cluster")
 final class FairnessController {
     /** Each coordinator keeps them all in memory. */
     private static final int MAX_WEIGHTS = 10_000;
@@ -51,14 +53,14 @@ final class FairnessController {
     /**
      * @param fairnessKey empty for tasks without one
      * @param weight as set by operators; absent if the weights of tasks apply
-     * @param waiting number of waiting tasks that are due
+     * @param waiting number of waiting tasks that are due; absent if the key may be below those with the most in a coordinator
      * @param oldestAge how long the longest-waiting of them has waited; absent if none waits
      */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     record FairnessKey(
             @JsonProperty("fairness_key") String fairnessKey,
             @JsonProperty("weight") @Nullable Double weight,
-            @JsonProperty("waiting") int waiting,
+            @JsonProperty("waiting") @Nullable Integer waiting,
             @JsonProperty("oldest_age_seconds") @Nullable Double oldestAge) {}
 
     record FairnessKeys(
@@ -70,7 +72,7 @@ final class FairnessController {
     @Operation(
             summary = "List the fairness keys that wait, and the weights that are set",
             description = "The 100 keys with the most waiting tasks of each coordinator, as of the last second.")
-    FairnessKeys keys() {
+    FairnessKeys fairnessKeys() {
         Instant now = clock.instant();
         Map<String, Double> weights = control.fairnessWeights();
         List<FairnessKey> keys = new ArrayList<>();
@@ -81,7 +83,8 @@ final class FairnessController {
                     waiting.tasks(),
                     Math.max(0, Duration.between(waiting.oldest(), now).toMillis()) / 1_000.0));
         }
-        weights.forEach((key, weight) -> keys.add(new FairnessKey(key, weight, 0, null)));
+        Integer others = stats.areWaitingKeysComplete() ? 0 : null;
+        weights.forEach((key, weight) -> keys.add(new FairnessKey(key, weight, others, null)));
         return new FairnessKeys("success", keys, now);
     }
 
@@ -106,7 +109,7 @@ final class FairnessController {
             summary = "Set the weight of a fairness key",
             description =
                     "From the next placement on, for all its tasks. Takes precedence over `fairness_weight` of tasks.")
-    WeightSet set(
+    WeightSet setFairnessWeight(
             @Parameter(description = KEY) @PathVariable("fairness_key") String path,
             @io.swagger.v3.oas.annotations.parameters.RequestBody(
                             content =
@@ -115,9 +118,10 @@ final class FairnessController {
                                                     @io.swagger.v3.oas.annotations.media.Schema(
                                                             implementation = Weight.class)))
                     @RequestBody
-                    ObjectNode body)
+                    ObjectNode body,
+            HttpServletRequest request)
             throws InterruptedException {
-        String key = key(path);
+        String key = key(path, request);
         double weight = Objects.requireNonNull(
                 Body.read(body, Weight.class, true).message().weight());
         Map<String, Double> weights = control.fairnessWeights();
@@ -131,9 +135,10 @@ final class FairnessController {
 
     @DeleteMapping("/{*fairness_key}")
     @Operation(summary = "Remove the weight of a fairness key: those of its tasks apply again")
-    WeightSet delete(@Parameter(description = KEY) @PathVariable("fairness_key") String path)
+    WeightSet removeFairnessWeight(
+            @Parameter(description = KEY) @PathVariable("fairness_key") String path, HttpServletRequest request)
             throws InterruptedException {
-        String key = key(path);
+        String key = key(path, request);
         if (!control.fairnessWeights().containsKey(key)) {
             throw Problems.notFound("no weight is set for this fairness key");
         }
@@ -141,9 +146,20 @@ final class FairnessController {
         return new WeightSet("success", "The weight of " + key + " was removed", key, null, clock.instant());
     }
 
-    private static String key(String path) {
+    /** Clients and servers treat some characters in paths in ways of their own: another key would be changed. */
+    private static String key(String path, HttpServletRequest request) {
+        String raw = request.getRequestURI();
+        String key = path.isEmpty() ? path : path.substring(1);
+        if (raw.contains(";")
+                || raw.contains("//")
+                || key.contains(";")
+                || key.contains("%")
+                || key.contains("\\")
+                || Stream.of(key.split("/", -1)).anyMatch(one -> one.equals(".") || one.equals(".."))) {
+            throw Problems.unprocessable("this key cannot be named in a path: give its tasks a fairness_weight");
+        }
         try {
-            return Ids.checkFairnessKey(path.isEmpty() ? path : path.substring(1));
+            return Ids.checkFairnessKey(key);
         } catch (IllegalArgumentException e) {
             throw Problems.unprocessable(e.getMessage());
         }

@@ -173,7 +173,7 @@ class WaitExplainer {
                                             + fairnessKey
                                             + (waiting == 1 ? " waits" : " wait"))
                             + " in all queues, and ";
-            return "; fairness keys take turns: " + own
+            return "; fairness keys take turns: " + own + (otherKeys >= LaneStats.MAX_KEYS - 1 ? "at least " : "")
                     + count(otherKeys, "other key has tasks waiting", "other keys have tasks waiting");
         }
     }

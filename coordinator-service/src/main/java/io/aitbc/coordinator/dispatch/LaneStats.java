@@ -47,8 +47,8 @@ public record LaneStats(
         List<WaitingKey> waitingKeys,
 
         @JsonProperty("backlog_full") Boolean backlogFull) {
-    static final int MAX_BLOCKED = 20;
-    static final int MAX_KEYS = 100;
+    static final int MAX_BLOCKED = 100;
+    public static final int MAX_KEYS = 100;
     private static final Logger log = LoggerFactory.getLogger(LaneStats.class);
 
     public LaneStats {

@@ -232,6 +232,12 @@ public final class ClusterStats {
                 .toList();
     }
 
+    /** Whether no coordinator has more keys than it reports. */
+    public boolean areWaitingKeysComplete() {
+        return report.all().values().stream()
+                .noneMatch(lane -> lane.waitingKeys().size() >= LaneStats.MAX_KEYS);
+    }
+
     private static BlockedGroup sum(BlockedGroup a, BlockedGroup b) {
         return new BlockedGroup(
                 a.requirements(), a.tasks() + b.tasks(), a.oldest().isBefore(b.oldest()) ? a.oldest() : b.oldest());

@@ -200,6 +200,9 @@ class ApiTest {
             PUT    | /fairness/acme                | {}                                                | 422 | weight must be a number from 0.001 to 1000
             PUT    | /fairness/acme                | {"weight":"x"}                                    | 422 | weight has the wrong type or form (expected a number)
             PUT    | /fairness/acme                | {"weight":1,"until":"x"}                          | 422 | unknown field until
+            PUT    | /fairness/x;y                 | {"weight":1}                                      | 422 | this key cannot be named in a path
+            DELETE | /fairness/50%25               |                                                   | 422 | this key cannot be named in a path
+            GET    | /demand?capabilty=gpu         |                                                   | 422 | unknown parameter capabilty
             DELETE | /fairness/nobody/here         |                                                   | 404 | no weight is set for this fairness key
             POST   | /tasks/submit                 | {"task_data":{},"uses":{"gpt":0}}                 | 422 | uses.gpt must be from 1 to 1000000000000 but was 0
             POST   | /tasks/submit                 | {"task_data":{},"uses":{"gpt":1.5}}               | 422 | uses.gpt has the wrong type or form (expected a whole number)
