@@ -10,6 +10,8 @@ import io.aitbc.coordinator.match.WaitingKey;
 import io.aitbc.coordinator.stats.ClusterStats;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
+import io.swagger.v3.oas.annotations.media.Content;
+import io.swagger.v3.oas.annotations.media.Schema;
 import io.swagger.v3.oas.annotations.tags.Tag;
 import jakarta.servlet.http.HttpServletRequest;
 import java.time.Clock;
@@ -112,11 +114,7 @@ final class FairnessController {
     WeightSet setFairnessWeight(
             @Parameter(description = KEY) @PathVariable("fairness_key") String path,
             @io.swagger.v3.oas.annotations.parameters.RequestBody(
-                            content =
-                                    @io.swagger.v3.oas.annotations.media.Content(
-                                            schema =
-                                                    @io.swagger.v3.oas.annotations.media.Schema(
-                                                            implementation = Weight.class)))
+                            content = @Content(schema = @Schema(implementation = Weight.class)))
                     @RequestBody
                     ObjectNode body,
             HttpServletRequest request)

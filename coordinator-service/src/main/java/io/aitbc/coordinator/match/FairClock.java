@@ -103,7 +103,7 @@ final class FairClock {
             weights -= share.weight();
         }
         if (active == 0) {
-            // Nobody has saved up or owes anything.
+            // No key has saved up or owes anything.
             time = latest;
             weights = 0;
         }

@@ -9,8 +9,9 @@ import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Queues of keys in an order: by a tag, then by how long their first tasks have waited. Tags only increase and tasks are taken from the front, so a
- * queue may be later than its place says, but not earlier: whether a place is still right is checked when it is the first.
+ * Queues of keys in an order: by a tag, then by how long their first tasks have waited. Tags increase and tasks are taken from the front, so a
+ * queue may be later than its place says: whether a place is still right is checked when it is the first. If a tag is reduced, or a task is added in
+ * front, {@link #put} sets the place.
  */
 final class KeyOrder {
     /** Up to this number, outdated places are not searched for. */

@@ -109,15 +109,18 @@ final class LaneBalance {
             boolean hasSameKeys =
                     report.keys().isEmpty() || keys.isEmpty() || report.keys().equals(keys);
             lanes.add(new Other(coordinatorId, report, Math.max(MIN_SLACK * report.step(), advance), hasSameKeys));
-            // One that did not compete has saved up nothing.
+            // One that did not compete has saved up nothing. With the same keys, each lane gives them their shares,
+            // whatever the lanes have.
             progress = Math.max(
                     progress,
-                    isCompeting ? Math.min(report.earlier(), report.time() - MAX_LAG * report.step()) : report.time());
+                    isCompeting && !hasSameKeys
+                            ? Math.min(report.earlier(), report.time() - MAX_LAG * report.step())
+                            : report.time());
         });
         others = lanes;
     }
 
-    /** The lanes with other keys. */
+    /** The lanes of other coordinators that compete. */
     List<Other> others() {
         return others;
     }

@@ -92,7 +92,7 @@ final class RemoteWants {
                 break;
             }
         }
-        // Whoever begins to compete must report first.
+        // The first report of a lane that begins to compete.
         return all.isEmpty() && looked > 0;
     }
 

@@ -292,8 +292,8 @@ class FairnessTest {
     }
 
     /**
-     * Two lanes share agents, whichever of them hears first that one is free, whatever waits where, and however long tasks take. Each is told four
-     * times a second how far the other has come.
+     * Two lanes share agents, whichever of them learns of a free slot first, whatever waits where, and however long tasks take. They exchange
+     * reports four times a second.
      */
     @ParameterizedTest(name = "{0} and {1}, the first lane is first in {2} % of cases, tasks of {3} ms, {4} slots")
     @CsvSource(delimiter = '|', textBlock = """
@@ -377,7 +377,7 @@ class FairnessTest {
                 Matcher lane = lanes.get(turn == 0 ? first : 1 - first);
                 for (Placement placement : lane.match(now, 100)) {
                     if (ends.size() == slots) {
-                        // The other lane was faster, and this one had not heard of it.
+                        // The other lane was faster; this one does not know yet.
                         lane.refund(placement);
                         lane.refused(placement, slots);
                         lane.backlog().add(placement.waiting(), NOW);
@@ -395,6 +395,19 @@ class FairnessTest {
                 .as("as long as %s ms of work on %s slots take", needed, slots)
                 .isLessThan((long) (1.15 * needed + 1_000 + 10.0 * tasks / slots));
         return counts;
+    }
+
+    /** With the same keys nothing is yielded, so that lanes drift apart; none owes the other anything once their keys differ. */
+    @ParameterizedTest
+    @CsvSource({"a, 100", "b, 84"})
+    void lanesWithTheSameKeysSaveUpNothing(String keyOfOther, double progress) {
+        LaneBalance lane = new LaneBalance();
+        FairClock.Share share = new FairClock().acquire("a");
+        lane.report(3, List.of(share), NOW);
+
+        lane.setOthers(Map.of("other", new LaneTime(3, 100, 90, 1, Set.of(keyOfOther.hashCode()))), NOW);
+
+        assertThat(lane.report(3, List.of(share), NOW).time()).isEqualTo(progress);
     }
 
     /** A lane that starts later is not behind one that has placed many tasks before. */
