@@ -35,11 +35,13 @@ class RetryLater(Exception):
     """Raised by a handler if the next attempt should wait, for example for a rate limit.
 
     :param seconds: how long, up to a day
+    :param limit: one in the assignment's ``uses``, of which no task gets units until then, as after a provider's 429
     """
 
-    def __init__(self, message: str, seconds: int) -> None:
+    def __init__(self, message: str, seconds: int, limit: Optional[str] = None) -> None:
         super().__init__(message)
         self.seconds = seconds
+        self.limit = limit
 
 
 class Reject(Exception):
@@ -62,6 +64,8 @@ class Assignment:
         """Deadline as of the assignment, by the coordinators' clock. Progress extends the attempt, not this field."""
         self.cancelled = threading.Event()
         """Set once the task was cancelled, or given to another agent, or the agent stops. Its result is ignored then."""
+        self.usage: Dict[str, int] = {}
+        """Units of limits in ``uses`` that the attempt has really used, set by the handler: their budgets are corrected by it."""
         self._arrived_late = worker._stopping.is_set()
         self._reported = False
         self._ended = threading.Event()
@@ -272,6 +276,8 @@ class Worker:
             outcome: Dict[str, Any] = {"status": "failed", "error": "the assignment was started after its deadline"}
         else:
             outcome = self._outcome(assignment)
+        if assignment.usage:
+            outcome["usage"] = dict(assignment.usage)
         outcome.setdefault("started_at", _text(started))
         outcome.setdefault("finished_at", _text(datetime.now(timezone.utc)))
         if not assignment.is_cancelled():
@@ -288,7 +294,8 @@ class Worker:
         except PermanentFailure as e:
             return {"status": "failed", "error": _reason(e), "retryable": False}
         except RetryLater as e:
-            return {"status": "failed", "error": _reason(e), "retry_after_seconds": e.seconds}
+            later = {"status": "failed", "error": _reason(e), "retry_after_seconds": e.seconds}
+            return later if e.limit is None else {**later, "limit": e.limit}
         except Reject as e:
             return {"status": "rejected", "error": _reason(e)}
         except BaseException as e:

@@ -34,7 +34,7 @@ export interface TaskFields {
   fairness_weight?: number;
   /** Key/value texts, such as its team; up to 16. Passed to the agent, and shown with the task. */
   labels?: Record<string, string>;
-  /** Units of named limits that an attempt takes, whole numbers. Limits are not enforced yet. */
+  /** Units of named limits that an attempt takes, whole numbers. It starts once all of them can be had. */
   uses?: Record<string, number>;
 }
 
@@ -118,6 +118,8 @@ export interface Context {
   signal: AbortSignal;
   /** Reports progress, which extends the deadline. Of several reports in a second, the newest counts. */
   progress(payload: Json): Promise<void>;
+  /** Units of limits in `uses` that the attempt has really used, set by the handler: their budgets are corrected by it. */
+  usage: Record<string, number>;
 }
 
 /** What it resolves to is the result. If it throws, the attempt has failed, and is retried with backoff. */
@@ -128,8 +130,10 @@ export class PermanentFailure extends Error {}
 
 /** Thrown by a handler if the next attempt should wait, up to a day, for example for a rate limit. */
 export class RetryLater extends Error {
-  constructor(message: string, seconds: number);
+  /** @param limit one in the assignment's `uses`, of which no task gets units until then, as after a provider's 429 */
+  constructor(message: string, seconds: number, limit?: string);
   readonly seconds: number;
+  readonly limit?: string;
 }
 
 /** Thrown by a handler that does not execute a task that another agent could. Costs no attempt. */

@@ -18,9 +18,10 @@ export class PermanentFailure extends Error {}
 
 /** Thrown by a handler if the next attempt should wait. */
 export class RetryLater extends Error {
-  constructor(message, seconds) {
+  constructor(message, seconds, limit) {
     super(message);
     this.seconds = seconds;
+    this.limit = limit;
   }
 }
 
@@ -180,7 +181,7 @@ export class Worker {
 
   async #execute(message) {
     const controller = new AbortController();
-    const held = { message, controller, reported: false, ended: false };
+    const held = { message, controller, usage: {}, reported: false, ended: false };
     this.#held.set(message.assignment_id, held);
     if (this.#stopping.signal.aborted) {
       await this.#report(held, { status: 'rejected', error: SHUTTING_DOWN });
@@ -215,7 +216,8 @@ export class Worker {
         ? { status: 'failed', error: 'the assignment was started after its deadline' }
         : await this.#outcome(held);
     if (!held.controller.signal.aborted) {
-      await this.#report(held, { started_at: started, finished_at: new Date(), ...outcome });
+      const usage = Object.keys(held.usage).length > 0 ? { usage: held.usage } : {};
+      await this.#report(held, { started_at: started, finished_at: new Date(), ...outcome, ...usage });
       held.reported = true;
     }
   }
@@ -230,6 +232,7 @@ export class Worker {
     const context = {
       signal: held.controller.signal,
       progress: (payload) => this.#report(held, { status: 'progress', result: payload }),
+      usage: held.usage,
     };
     try {
       return { status: 'completed', result: (await handler(message, context)) ?? null };
@@ -241,7 +244,7 @@ export class Worker {
         return { status: 'failed', error, retryable: false };
       }
       if (e instanceof RetryLater) {
-        return { status: 'failed', error, retry_after_seconds: e.seconds };
+        return { status: 'failed', error, retry_after_seconds: e.seconds, limit: e.limit };
       }
       if (e instanceof Reject) {
         return { status: 'rejected', error };

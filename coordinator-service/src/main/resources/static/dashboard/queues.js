@@ -2,6 +2,7 @@ import { listen } from "./live.js";
 import { call, command, confirm, notify } from "./commands.js";
 import { chart } from "./charts.js";
 import { count, duration, fill, h, rate, requirementsText, setText, since, table } from "./dom.js";
+import { limitsSection } from "./limits.js";
 import { PRIORITIES, judge, verdictSection } from "./verdict.js";
 
 const MAX_KEYS = 50;
@@ -16,6 +17,7 @@ export function queuesView() {
     [{ label: "received per second", color: "normal", width: 2, area: true }, { label: "assigned per second", color: "good", width: 2 }]);
   const front = frontOfQueue();
   const keys = fairnessKeys();
+  const limits = limitsSection();
   let queues = null;
   let stats = null;
   const show = () => judge(verdict, queues, stats, 'Choose the queue below, under "Oldest tasks", to see the reason.');
@@ -49,9 +51,10 @@ export function queuesView() {
       h("section", {}, h("h2", {}, "Last 15 minutes"), h("div", { class: "charts" },
         h("div", {}, h("h3", {}, "Waiting"), size.box), h("div", {}, h("h3", {}, "Throughput"), flow.box))),
       keys.element,
+      limits.element,
       front,
     ],
-    end: () => [...ends, size.end, flow.end, keys.end].forEach((one) => one()),
+    end: () => [...ends, size.end, flow.end, keys.end, limits.end].forEach((one) => one()),
   };
 }
 

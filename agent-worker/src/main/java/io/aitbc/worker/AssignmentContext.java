@@ -2,6 +2,7 @@ package io.aitbc.worker;
 
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
@@ -28,6 +29,19 @@ public interface AssignmentContext {
      * @param soFar any JSON, shown by {@code GET /tasks/{task_id}}
      */
     void progress(JsonNode soFar);
+
+    /**
+     * Reports with the result, whatever that is, how much of a limit the attempt has really used: its budget is corrected by it.
+     *
+     * @param limit one in the assignment's {@code uses}
+     * @param units 0 to 10<sup>12</sup>; the last call counts
+     */
+    default void used(String limit, long units) {}
+
+    /** What {@link #used} has reported, by limit. */
+    default Map<String, Long> usage() {
+        return Map.of();
+    }
 
     /** The W3C trace context of the task; null if it has none. */
     @Nullable

@@ -5,6 +5,8 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 import org.apache.kafka.common.header.Header;
 import org.jspecify.annotations.Nullable;
@@ -26,6 +28,7 @@ final class Attempt implements Runnable, AssignmentContext {
     private volatile Instant deadline;
     private @Nullable Thread thread;
     private volatile boolean cancelled;
+    private final Map<String, Long> usage = new ConcurrentHashMap<>();
     private volatile boolean stopping;
     private volatile boolean mustGiveBack;
     private volatile @Nullable Instant startedAt;
@@ -70,6 +73,16 @@ final class Attempt implements Runnable, AssignmentContext {
                 TaskResult.of(assignment, TaskResult.Status.PROGRESS, soFar, null, startedAt, null),
                 trace,
                 () -> deadline = clock.now().plusSeconds(assignment.timeoutSeconds()));
+    }
+
+    @Override
+    public void used(String limit, long units) {
+        usage.put(limit, units);
+    }
+
+    @Override
+    public Map<String, Long> usage() {
+        return Map.copyOf(usage);
     }
 
     @Override

@@ -33,6 +33,10 @@ public interface Handler {
     /** Runs one attempt, and returns what the agent reports about it: {@code completed}, {@code failed} or {@code rejected}. */
     default TaskResult run(Assignment assignment, AssignmentContext context) {
         Instant startedAt = context.now();
+        return runFrom(startedAt, assignment, context).withUsage(context.usage());
+    }
+
+    private TaskResult runFrom(Instant startedAt, Assignment assignment, AssignmentContext context) {
         try {
             JsonNode result = handle(assignment, context);
             return TaskResult.of(assignment, TaskResult.Status.COMPLETED, result, null, startedAt, context.now());
@@ -43,7 +47,7 @@ public interface Handler {
             if (e instanceof PermanentFailureException) {
                 return result.notRetryable();
             }
-            return e instanceof RetryLaterException later ? result.retryAfter(later.delay()) : result;
+            return e instanceof RetryLaterException later ? result.retryAfter(later.delay(), later.limit()) : result;
         }
     }
 
@@ -65,11 +69,26 @@ public interface Handler {
     /** Thrown when the attempt failed and an earlier retry cannot help, such as for a rate limit. */
     class RetryLaterException extends Exception {
         private final Duration delay;
+        private final @Nullable String limit;
 
         /** @param delay minimum delay of the next attempt; more than a day counts as a day */
         public RetryLaterException(String reason, Duration delay) {
+            this(reason, delay, null);
+        }
+
+        /**
+         * @param delay minimum delay of the next attempt; more than a day counts as a day
+         * @param limit one in the assignment's {@code uses}, of which no task gets units until then, as after a provider's 429
+         */
+        public RetryLaterException(String reason, Duration delay, @Nullable String limit) {
             super(reason);
             this.delay = delay;
+            this.limit = limit;
+        }
+
+        /** Null if other tasks need not wait. */
+        public @Nullable String limit() {
+            return limit;
         }
 
         public Duration delay() {

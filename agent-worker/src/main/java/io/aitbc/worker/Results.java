@@ -184,6 +184,8 @@ final class Results {
                 result.finishedAt(),
                 result.retryable(),
                 result.retryAfterSeconds(),
+                result.limit(),
+                result.usage(),
                 result.signature());
     }
 

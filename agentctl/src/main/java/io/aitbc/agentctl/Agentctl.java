@@ -93,6 +93,7 @@ public final class Agentctl {
         line.addSubcommand(new CoordinatorsCommand(agentctl));
         line.addSubcommand(new StrategyCommand(agentctl));
         line.addSubcommand(new FairnessCommand(agentctl));
+        line.addSubcommand(new LimitsCommand(agentctl));
         line.addSubcommand(new HistoryCommand(agentctl));
         line.addSubcommand(new KeysCommand(agentctl));
         line.addSubcommand(new AuditCommand(agentctl));

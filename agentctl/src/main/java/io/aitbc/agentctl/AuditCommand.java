@@ -78,12 +78,13 @@ final class AuditCommand implements Callable<Integer> {
                 : peer;
     }
 
+    private static String text(JsonNode value) {
+        return value.isValueNode() ? value.asString() : value.toString();
+    }
+
     private static String details(JsonNode record) {
         List<String> all = new ArrayList<>();
-        record.path("details")
-                .properties()
-                .forEach(detail ->
-                        all.add(detail.getKey() + "=" + detail.getValue().asString()));
+        record.path("details").properties().forEach(detail -> all.add(detail.getKey() + "=" + text(detail.getValue())));
         if (record.path("reason").isString()) {
             all.add("(" + record.path("reason").asString() + ")");
         }

@@ -87,6 +87,12 @@ final class SubmitCommand implements Callable<Integer> {
     private Map<String, String> labels = Map.of();
 
     @Option(
+            names = "--uses",
+            paramLabel = "LIMIT=UNITS",
+            description = "Units of a limit that an attempt uses, such as openai/gpt-5=1; may be repeated")
+    private Map<String, Long> uses = Map.of();
+
+    @Option(
             names = "--file",
             paramLabel = "FILE",
             description = "File with one task per line, in the format of POST /tasks/submit; - for standard input")
@@ -172,6 +178,7 @@ final class SubmitCommand implements Callable<Integer> {
         put(task, "fairness_key", fairnessKey);
         put(task, "fairness_weight", fairnessWeight);
         put(task, "labels", labels.isEmpty() ? null : labels);
+        put(task, "uses", uses.isEmpty() ? null : uses);
         put(task, "requirements", requirements.isEmpty() ? null : requirements);
         return task;
     }

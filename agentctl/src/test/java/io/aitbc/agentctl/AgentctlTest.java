@@ -219,6 +219,31 @@ class AgentctlTest {
     }
 
     @Test
+    void limitsAreDefinedListedAndRemoved() {
+        assertThat(run(
+                                "limits",
+                                "set",
+                                "ctl/model-x",
+                                "{\"concurrency\": 2, \"rate\": {\"units\": 10, \"per_seconds\": 60}}")
+                        .said())
+                .contains("The limit ctl/model-x is defined.");
+        assertThat(run("limits").out())
+                .containsPattern("LIMIT +ALLOWS +IN USE +ROOM +SPENT +WAITING +OLDEST")
+                .containsPattern("ctl/model-x +2 at once; 10 per 60 s, burst 1 +0 +\\d +- +0");
+        assertThat(run("limits", "show", "ctl/model-x").out())
+                .contains("ctl/model-x: 2 at once; 10 per 60", "in use 0");
+        assertThat(run("tasks", "submit", "--uses", "ctl/model-x=3", "--data", "{}")
+                        .err())
+                .contains("the task uses 3 units of the limit ctl/model-x, whose concurrency is 2");
+        assertThat(run("limits", "set", "ctl/model-x", "{\"concurency\": 2}").err())
+                .contains("a limit needs a concurrency, a rate or a budget");
+        assertThat(run("limits", "set", "no limit", "{}").err()).contains("the name of a limit must be");
+        assertThat(run("limits", "set", "ctl/model-x", "{").err()).startsWith("The definition is not JSON");
+        assertThat(run("limits", "remove", "ctl/model-x").said()).contains("The limit ctl/model-x was removed.");
+        assertThat(run("limits", "remove", "ctl/model-x").err()).contains("no limit ctl/model-x is defined");
+    }
+
+    @Test
     void weightsOfFairnessKeysAreSetAndListed() {
         assertThat(run("fairness", "set", "acme/eu west", "2.5").said()).contains("The weight of acme/eu west is 2.5.");
         assertThat(run("fairness").out()).containsPattern("KEY +WEIGHT +WAITING +OLDEST\\Racme/eu west +2\\.5 +0 +-");
@@ -673,7 +698,7 @@ class AgentctlTest {
         assertThat(script.out())
                 .contains(
                         "complete -F _complete_agentctl",
-                        "queues agents tasks drain dead-letters coordinators strategy fairness history keys audit hash-password")
+                        "queues agents tasks drain dead-letters coordinators strategy fairness limits history keys audit hash-password")
                 .contains("urgent", "maintenance", "heartbeat", "table");
     }
 

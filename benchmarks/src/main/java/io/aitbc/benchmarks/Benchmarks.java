@@ -6,6 +6,7 @@ import io.aitbc.benchmarks.measure.EventsBenchmark;
 import io.aitbc.benchmarks.measure.FairnessBenchmark;
 import io.aitbc.benchmarks.measure.GrowthBenchmark;
 import io.aitbc.benchmarks.measure.LatencyBenchmark;
+import io.aitbc.benchmarks.measure.LimitsBenchmark;
 import io.aitbc.benchmarks.measure.LiveBenchmark;
 import io.aitbc.benchmarks.measure.MatchingBenchmark;
 import io.aitbc.benchmarks.measure.MemoryBenchmark;
@@ -38,6 +39,7 @@ import picocli.CommandLine.Command;
             LatencyBenchmark.class,
             UrgentBenchmark.class,
             FairnessBenchmark.class,
+            LimitsBenchmark.class,
             GrowthBenchmark.class,
             BacklogBenchmark.class,
             RestBenchmark.class,

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonAnySetter;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.time.Instant;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
@@ -25,7 +26,8 @@ import tools.jackson.databind.node.ObjectNode;
  * @param fairnessKey of the task
  * @param fairnessWeight of the task
  * @param labels of the task
- * @param uses of the task
+ * @param uses units of limits that the attempt holds: those that the task names, and those that apply to it without that
+ * @param appliedLimits which of them the task does not name
  * @param signature proves that the coordinator gave this attempt to this agent; results repeat it. Null while security is off
  * @param unknown task fields unknown to this version, passed through unchanged
  */
@@ -59,11 +61,14 @@ public record Assignment(
         @JsonProperty("uses") @JsonInclude(JsonInclude.Include.NON_EMPTY)
         Map<String, Long> uses,
 
+        @JsonProperty("applied_limits") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+        Set<String> appliedLimits,
+
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
     private static final Payload NOTHING = Payload.of(Json.object());
     private static final Set<String> OWN_FIELDS =
-            Set.of("type", "assignment_id", "agent_id", "assigned_at", "deadline", "signature");
+            Set.of("type", "assignment_id", "agent_id", "assigned_at", "deadline", "signature", "applied_limits");
 
     public Assignment {
         Ids.check("task_id", taskId);
@@ -79,7 +84,8 @@ public record Assignment(
         Checks.required("assigned_at", assignedAt);
         Checks.required("deadline", deadline);
         labels = Checks.labels(labels);
-        uses = Checks.uses(uses);
+        uses = Checks.allUses(uses);
+        appliedLimits = appliedLimits == null ? Set.of() : Set.copyOf(appliedLimits);
         unknown = Checks.unknown(unknown);
     }
 
@@ -88,7 +94,21 @@ public record Assignment(
         return taskId + ":" + attempt;
     }
 
+    /**
+     * An assignment of a task that no limits apply to but those that it names.
+     */
     public static Assignment of(Task task, Priority priority, String agentId, Instant assignedAt) {
+        return of(task, priority, agentId, assignedAt, task.uses());
+    }
+
+    /** @param uses units of limits that the attempt holds: those of the task, and of limits that apply to it */
+    public static Assignment of(
+            Task task, Priority priority, String agentId, Instant assignedAt, Map<String, Long> uses) {
+        Set<String> applied = Set.of();
+        if (uses.size() > task.uses().size()) {
+            applied = new HashSet<>(uses.keySet());
+            applied.removeAll(task.uses().keySet());
+        }
         return new Assignment(
                 id(task.id(), task.attempt()),
                 task.id(),
@@ -107,7 +127,8 @@ public record Assignment(
                 task.fairnessWeight(),
                 null,
                 task.labels(),
-                task.uses(),
+                uses,
+                applied,
                 withoutOwnFields(task.unknown()));
     }
 
@@ -147,6 +168,7 @@ public record Assignment(
                 signature,
                 labels,
                 uses,
+                appliedLimits,
                 Map.of());
     }
 
@@ -171,11 +193,17 @@ public record Assignment(
                 signature,
                 labels,
                 uses,
+                appliedLimits,
                 unknown);
     }
 
     /** The task of this attempt, as of the time of assignment. */
     public Task task() {
+        Map<String, Long> named = uses;
+        if (!appliedLimits.isEmpty()) {
+            named = new LinkedHashMap<>(uses);
+            named.keySet().removeAll(appliedLimits);
+        }
         return new Task(
                 taskId,
                 payload,
@@ -192,7 +220,7 @@ public record Assignment(
                 fairnessKey,
                 fairnessWeight,
                 labels,
-                uses,
+                named,
                 unknown);
     }
 }

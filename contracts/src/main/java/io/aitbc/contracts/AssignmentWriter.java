@@ -51,6 +51,9 @@ final class AssignmentWriter extends StdSerializer<Assignment> {
         if (!assignment.uses().isEmpty()) {
             json.writePOJOProperty("uses", assignment.uses());
         }
+        if (!assignment.appliedLimits().isEmpty()) {
+            json.writePOJOProperty("applied_limits", assignment.appliedLimits());
+        }
         write("signature", assignment.signature(), json);
         assignment.unknown().forEach((name, value) -> {
             json.writeName(name);

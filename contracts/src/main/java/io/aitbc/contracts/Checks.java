@@ -15,8 +15,14 @@ final class Checks {
     private static final int MAX_METRICS = 200;
     private static final int MAX_NAMED = 16;
     private static final int MAX_LABEL = 256;
-    private static final long MAX_UNITS = 1_000_000_000_000L;
+    static final long MAX_UNITS = 1_000_000_000_000L;
+    /** Of limits that apply to a task although it does not name them. */
+    private static final int MAX_APPLIED = 16;
+
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9._/:-]{1,100}");
+    private static final Pattern LIMIT = Pattern.compile("[A-Za-z0-9._/:%-]{1,100}");
+    /** A limit of a fairness key, in percent encoding. */
+    private static final Pattern COMPLETED_LIMIT = Pattern.compile("[A-Za-z0-9._/:%-]{1,1000}");
 
     private Checks() {}
 
@@ -98,14 +104,40 @@ final class Checks {
     }
 
     static Map<String, Long> uses(@Nullable Map<String, Long> uses) {
-        for (Map.Entry<String, Long> use : named("uses", uses).entrySet()) {
-            long units = required("uses." + use.getKey(), use.getValue());
-            if (units < 1 || units > MAX_UNITS) {
-                throw new IllegalArgumentException(
-                        "uses." + use.getKey() + " must be from 1 to " + MAX_UNITS + " but was " + units);
+        return units("uses", uses, LIMIT, MAX_NAMED, 1);
+    }
+
+    /** Of a task, with limits that apply to it. */
+    static Map<String, Long> allUses(@Nullable Map<String, Long> uses) {
+        return units("uses", uses, COMPLETED_LIMIT, MAX_NAMED + MAX_APPLIED, 1);
+    }
+
+    static Map<String, Long> usage(@Nullable Map<String, Long> usage) {
+        return units("usage", usage, COMPLETED_LIMIT, MAX_NAMED + MAX_APPLIED, 0);
+    }
+
+    private static Map<String, Long> units(
+            String field, @Nullable Map<String, Long> units, Pattern name, int most, long least) {
+        if (units == null) {
+            return Map.of();
+        }
+        if (units.size() > most) {
+            throw new IllegalArgumentException(field + " must have at most " + most + " entries");
+        }
+        for (Map.Entry<String, Long> one : units.entrySet()) {
+            if (!name.matcher(one.getKey()).matches()) {
+                throw new IllegalArgumentException("each name in " + field
+                        + " must be 1 to 100 characters of A-Z a-z 0-9 . _ / : % - but one was \""
+                        + shortened(one.getKey())
+                        + "\"");
+            }
+            long value = required(field + "." + one.getKey(), one.getValue());
+            if (value < least || value > MAX_UNITS) {
+                throw new IllegalArgumentException(field + "." + one.getKey() + " must be from " + least + " to "
+                        + MAX_UNITS + " but was " + value);
             }
         }
-        return copy(uses);
+        return copy(units);
     }
 
     /** Checks the number of entries, and their names. */

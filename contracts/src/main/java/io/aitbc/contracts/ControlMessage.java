@@ -15,6 +15,8 @@ import org.jspecify.annotations.Nullable;
     @JsonSubTypes.Type(value = ControlMessage.PauseQueue.class, name = "pause_queue"),
     @JsonSubTypes.Type(value = ControlMessage.SwitchStrategy.class, name = "switch_strategy"),
     @JsonSubTypes.Type(value = ControlMessage.SetFairnessWeight.class, name = "set_fairness_weight"),
+    @JsonSubTypes.Type(value = ControlMessage.SetLimit.class, name = "set_limit"),
+    @JsonSubTypes.Type(value = ControlMessage.NoteBudget.class, name = "note_budget"),
     @JsonSubTypes.Type(value = ControlMessage.Probe.class, name = "probe")
 })
 public sealed interface ControlMessage {
@@ -124,6 +126,59 @@ public sealed interface ControlMessage {
         @Override
         public String key() {
             return "fairness_weight." + fairnessKey;
+        }
+    }
+
+    /**
+     * Defines a limit, or removes it.
+     *
+     * @param commandId lets the sender recognise its own command when it is read back
+     * @param limit null: it is removed
+     */
+    record SetLimit(
+            @JsonProperty("command_id") String commandId,
+            @JsonProperty("name") String name,
+            @JsonProperty("limit") @Nullable Limit limit,
+            @JsonProperty("issued_at") Instant issuedAt)
+            implements ControlMessage {
+        public SetLimit {
+            Checks.required("command_id", commandId);
+            Limit.checkName(Checks.required("name", name));
+            if (limit != null) {
+                limit.check(name);
+            }
+        }
+
+        @Override
+        public String key() {
+            return "limit." + name;
+        }
+    }
+
+    /**
+     * Notes an upper bound of what may be spent of a budget, before it is spent: if Redis is emptied, that much counts as spent.
+     *
+     * @param commandId lets the sender recognise its own command when it is read back
+     * @param name of the limit, without {@code *}
+     * @param period see {@link Limit.Budget#period}
+     * @param units in this period, from its beginning
+     */
+    record NoteBudget(
+            @JsonProperty("command_id") String commandId,
+            @JsonProperty("name") String name,
+            @JsonProperty("period") String period,
+            @JsonProperty("units") Long units)
+            implements ControlMessage {
+        public NoteBudget {
+            Checks.required("command_id", commandId);
+            Checks.required("name", name);
+            Checks.required("period", period);
+            Checks.required("units", units);
+        }
+
+        @Override
+        public String key() {
+            return "budget." + name;
         }
     }
 

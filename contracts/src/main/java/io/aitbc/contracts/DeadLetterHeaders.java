@@ -5,7 +5,7 @@ package io.aitbc.contracts;
  * than {@link #TRUNCATED_BYTES} bytes is truncated to that, and {@link #ORIGINAL_SIZE} has its original size.
  */
 public final class DeadLetterHeaders {
-    /** Reason code: malformed, oversized, attempts_exhausted, not_retryable, payload_lost, record_lost. */
+    /** Reason code: malformed, oversized, attempts_exhausted, not_retryable, over_limit, payload_lost, record_lost. */
     public static final String REASON = "reason";
     /** Reason as a sentence. */
     public static final String DETAIL = "detail";

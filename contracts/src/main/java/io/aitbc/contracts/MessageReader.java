@@ -1,10 +1,12 @@
 package io.aitbc.contracts;
 
 import java.time.Instant;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
+import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.DeserializationContext;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ValueDeserializer;
@@ -19,6 +21,8 @@ import tools.jackson.databind.exc.ValueInstantiationException;
  * @param <F> its fields while it is read
  */
 abstract class MessageReader<M, F> extends StdDeserializer<M> {
+    static final TypeReference<Map<String, Long>> UNITS = new TypeReference<>() {};
+
     private static final TimeDeserializer TIME = new TimeDeserializer();
     private static final ValueDeserializer<JsonNode> TREE = TreeDeserializer.of(JsonNode.class);
 
@@ -76,6 +80,10 @@ abstract class MessageReader<M, F> extends StdDeserializer<M> {
     }
 
     static <T> @Nullable T value(JsonParser parser, DeserializationContext context, Class<T> type) {
+        return parser.hasToken(JsonToken.VALUE_NULL) ? null : context.readValue(parser, type);
+    }
+
+    static <T> @Nullable T map(JsonParser parser, DeserializationContext context, TypeReference<T> type) {
         return parser.hasToken(JsonToken.VALUE_NULL) ? null : context.readValue(parser, type);
     }
 }

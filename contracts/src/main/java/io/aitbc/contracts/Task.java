@@ -29,8 +29,8 @@ import tools.jackson.databind.node.ObjectNode;
  * @param fairnessWeight share of its key beside those of others, 0.001 to 1,000; 1 when absent. A weight that operators set for the key takes
  *     precedence
  * @param labels key/value texts, such as {@code team: search}, shown with the task and searchable; up to 16. Names of 1 to 100 characters, values of up to 256
- * @param uses units of named limits that an attempt takes, such as {@code openai/gpt-5: 1}; up to 16, 1 to 10<sup>12</sup> each. Limits are
- *     not enforced yet
+ * @param uses units of named limits that an attempt takes, such as {@code openai/gpt-5: 1}; up to 16, 1 to 10<sup>12</sup> each. An
+ *     attempt starts once all of them can be had
  * @param unknown fields unknown to this version, passed through unchanged
  */
 public record Task(
@@ -102,6 +102,12 @@ public record Task(
         labels = Checks.labels(labels);
         uses = Checks.uses(uses);
         unknown = Checks.unknown(unknown);
+    }
+
+    /** The {@code task_type} of its data; null if it has none. */
+    public @Nullable String taskType() {
+        JsonNode type = payload.tree().path("task_type");
+        return type.isString() ? type.asString() : null;
     }
 
     private static Requirements onChain(@Nullable String chainId, Requirements requirements) {

@@ -250,6 +250,11 @@ public record TaskEvent(
         return of(Kind.FAILED, taskId, time, Change.of(attempt).because("record_lost", error, null));
     }
 
+    /** A waiting task failed, because it uses more than a limit can give. */
+    public static TaskEvent overLimit(String taskId, int attempt, JsonNode error, Instant time) {
+        return of(Kind.FAILED, taskId, time, Change.of(attempt).because("over_limit", error, null));
+    }
+
     /** An attempt succeeded. */
     public static TaskEvent completed(TaskResult result, Instant time) {
         return of(

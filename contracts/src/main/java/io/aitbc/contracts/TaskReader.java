@@ -14,7 +14,6 @@ import tools.jackson.databind.JsonNode;
 final class TaskReader extends MessageReader<Task, TaskReader.Fields> {
     private static final PayloadDeserializer PAYLOAD = new PayloadDeserializer();
     private static final TypeReference<Map<String, String>> LABELS = new TypeReference<>() {};
-    private static final TypeReference<Map<String, Long>> USES = new TypeReference<>() {};
 
     TaskReader() {
         super(Task.class);
@@ -63,7 +62,7 @@ final class TaskReader extends MessageReader<Task, TaskReader.Fields> {
             case "fairness_key" -> task.fairnessKey = text(parser, context);
             case "fairness_weight" -> task.fairnessWeight = value(parser, context, Double.class);
             case "labels" -> task.labels = map(parser, context, LABELS);
-            case "uses" -> task.uses = map(parser, context, USES);
+            case "uses" -> task.uses = map(parser, context, UNITS);
             default -> {
                 if (task.unknown.isEmpty()) {
                     task.unknown = new HashMap<>();
@@ -75,10 +74,6 @@ final class TaskReader extends MessageReader<Task, TaskReader.Fields> {
 
     private static @Nullable Payload payload(JsonParser parser, DeserializationContext context) {
         return parser.hasToken(JsonToken.VALUE_NULL) ? null : PAYLOAD.deserialize(parser, context);
-    }
-
-    private static <T> @Nullable T map(JsonParser parser, DeserializationContext context, TypeReference<T> type) {
-        return parser.hasToken(JsonToken.VALUE_NULL) ? null : context.readValue(parser, type);
     }
 
     @Override

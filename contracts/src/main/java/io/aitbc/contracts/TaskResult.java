@@ -7,6 +7,7 @@ import com.fasterxml.jackson.annotation.JsonValue;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Locale;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
@@ -19,6 +20,10 @@ import tools.jackson.databind.JsonNode;
  * @param retryable false if a retry of a {@code failed} task cannot help: it is dead-lettered at once; otherwise true
  * @param retryAfterSeconds for {@code failed} and {@code rejected}: minimum delay of the next attempt, from 0; values above 86,400 s (1
  *     day) count as that
+ * @param limit with {@code retry_after_seconds}: a limit that the attempt used, of which no units are granted until then, as after a
+ *     provider's 429
+ * @param usage units of limits that the attempt has really used, of those that it held: their budgets are corrected by it. Up to 32, 0 to
+ *     10<sup>12</sup> each
  * @param signature as in the assignment; required if that has one
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -34,6 +39,11 @@ public record TaskResult(
         @JsonProperty("finished_at") @Nullable Instant finishedAt,
         @JsonProperty("retryable") @Nullable Boolean retryable,
         @JsonProperty("retry_after_seconds") @Nullable Double retryAfterSeconds,
+        @JsonProperty("limit") @Nullable String limit,
+
+        @JsonProperty("usage") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+        Map<String, Long> usage,
+
         @JsonProperty("signature") @Nullable String signature) {
 
     public static final int MAX_RETRY_AFTER_SECONDS = 86_400;
@@ -50,6 +60,7 @@ public record TaskResult(
             // More than a day is shortened to that, instead of losing the result.
             retryAfterSeconds = Math.min(retryAfterSeconds, MAX_RETRY_AFTER_SECONDS);
         }
+        usage = Checks.usage(usage);
         assignmentId = assignmentId == null ? Assignment.id(taskId, attempt) : assignmentId;
     }
 
@@ -64,7 +75,21 @@ public record TaskResult(
             @Nullable JsonNode error,
             @Nullable Instant startedAt,
             @Nullable Instant finishedAt) {
-        this(assignmentId, taskId, attempt, agentId, status, result, error, startedAt, finishedAt, null, null, null);
+        this(
+                assignmentId,
+                taskId,
+                attempt,
+                agentId,
+                status,
+                result,
+                error,
+                startedAt,
+                finishedAt,
+                null,
+                null,
+                null,
+                Map.of(),
+                null);
     }
 
     public static TaskResult of(
@@ -86,6 +111,8 @@ public record TaskResult(
                 finishedAt,
                 null,
                 null,
+                null,
+                Map.of(),
                 assignment.signature());
     }
 
@@ -108,30 +135,46 @@ public record TaskResult(
                 finishedAt,
                 null,
                 null,
+                null,
+                usage,
                 signature);
     }
 
     /** A copy of a failure after which the task is not retried. */
     public TaskResult notRetryable() {
-        return withRetry(false, null);
+        return copy(false, null, null, usage, signature);
     }
 
     /** A copy of a failure after which the task is retried no earlier than after a delay. */
     public TaskResult retryAfter(Duration delay) {
-        return withRetry(null, delay.toMillis() / 1_000.0);
+        return retryAfter(delay, null);
+    }
+
+    /**
+     * A copy of a failure after which the task is retried no earlier than after a delay.
+     *
+     * @param limit of which no units are granted until then; null if there is none
+     */
+    public TaskResult retryAfter(Duration delay, @Nullable String limit) {
+        return copy(null, delay.toMillis() / 1_000.0, limit, usage, signature);
+    }
+
+    /** A copy that says what the attempt has really used of limits. */
+    public TaskResult withUsage(Map<String, Long> usage) {
+        return usage.isEmpty() ? this : copy(retryable, retryAfterSeconds, limit, usage, signature);
     }
 
     /** A copy with a signature. */
     public TaskResult signed(String signature) {
-        return copy(retryable, retryAfterSeconds, signature);
-    }
-
-    private TaskResult withRetry(@Nullable Boolean retryable, @Nullable Double retryAfterSeconds) {
-        return copy(retryable, retryAfterSeconds, signature);
+        return copy(retryable, retryAfterSeconds, limit, usage, signature);
     }
 
     private TaskResult copy(
-            @Nullable Boolean retryable, @Nullable Double retryAfterSeconds, @Nullable String signature) {
+            @Nullable Boolean retryable,
+            @Nullable Double retryAfterSeconds,
+            @Nullable String limit,
+            Map<String, Long> usage,
+            @Nullable String signature) {
         return new TaskResult(
                 assignmentId,
                 taskId,
@@ -144,6 +187,8 @@ public record TaskResult(
                 finishedAt,
                 retryable,
                 retryAfterSeconds,
+                limit,
+                usage,
                 signature);
     }
 

@@ -1,6 +1,7 @@
 package io.aitbc.contracts;
 
 import java.time.Instant;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
@@ -25,6 +26,8 @@ final class TaskResultReader extends MessageReader<TaskResult, TaskResultReader.
         private @Nullable Instant finishedAt;
         private @Nullable Boolean retryable;
         private @Nullable Double retryAfterSeconds;
+        private @Nullable String limit;
+        private @Nullable Map<String, Long> usage;
         private @Nullable String signature;
     }
 
@@ -47,6 +50,8 @@ final class TaskResultReader extends MessageReader<TaskResult, TaskResultReader.
             case "finished_at" -> result.finishedAt = time(parser, context);
             case "retryable" -> result.retryable = value(parser, context, Boolean.class);
             case "retry_after_seconds" -> result.retryAfterSeconds = value(parser, context, Double.class);
+            case "limit" -> result.limit = text(parser, context);
+            case "usage" -> result.usage = map(parser, context, UNITS);
             case "signature" -> result.signature = text(parser, context);
             default -> parser.skipChildren();
         }
@@ -74,6 +79,8 @@ final class TaskResultReader extends MessageReader<TaskResult, TaskResultReader.
                 result.finishedAt,
                 result.retryable,
                 result.retryAfterSeconds,
+                result.limit,
+                result.usage,
                 result.signature);
     }
 }

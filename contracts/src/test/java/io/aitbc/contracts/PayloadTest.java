@@ -161,8 +161,10 @@ class PayloadTest {
                                 Map.of("later", Json.tree(1))),
                         Priority.LOW,
                         "a",
-                        NOW)
+                        NOW,
+                        Map.of("openai/gpt-5", 1L, "tenant/a%20b", 1L))
                 .signed("s");
+        assertThat(full.task().uses()).containsOnlyKeys("openai/gpt-5");
         List<String> names = Arrays.stream(Assignment.class.getRecordComponents())
                 .map(component -> component.getAccessor().getAnnotation(JsonProperty.class))
                 .filter(Objects::nonNull)

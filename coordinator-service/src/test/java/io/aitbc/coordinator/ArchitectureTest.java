@@ -32,10 +32,10 @@ class ArchitectureTest {
 
     /** The layers, from the bottom up. A package uses only lower ones. */
     private static final String LAYERS = """
-            agent background redis trace
+            agent background limit redis trace
             balance kafka
             deadletter event history match security
-            taskstate
+            taskstate usage
             assign audit queue registry
             delivery dispatch intake settle
             bulk push
@@ -47,6 +47,7 @@ class ArchitectureTest {
     private static final String USES = """
             agent
             background
+            limit
             redis
             trace
             balance    agent
@@ -54,24 +55,25 @@ class ArchitectureTest {
             deadletter background kafka trace
             event      background kafka redis
             history    background kafka
-            match      agent balance
-            assign     event kafka match redis security taskstate trace
+            match      agent balance limit
+            assign     event kafka limit match redis security taskstate trace usage
             audit      background kafka security
             queue      background kafka match trace
             registry   agent background deadletter kafka redis security taskstate
             taskstate  match redis
+            usage      limit redis
             delivery   agent background kafka redis registry trace
-            dispatch   agent assign background balance deadletter event kafka match queue redis registry taskstate
+            dispatch   agent assign background balance deadletter event kafka limit match queue redis registry taskstate usage
             intake     background deadletter event kafka match queue redis security taskstate trace
             security   background kafka
-            settle     background deadletter event kafka match queue redis registry security taskstate trace
+            settle     background deadletter event kafka match queue redis registry security taskstate trace usage
             bulk       assign background deadletter history intake taskstate
             push       agent background delivery intake redis registry
             start      assign audit background bulk delivery dispatch event history intake kafka push queue redis registry security settle
-            stats      agent background balance dispatch history match queue redis registry taskstate
-            api        agent assign audit background balance deadletter delivery dispatch history intake kafka match queue redis registry security start stats taskstate trace
+            stats      agent background balance dispatch history limit match queue redis registry taskstate usage
+            api        agent assign audit background balance deadletter delivery dispatch history intake kafka limit match queue redis registry security start stats taskstate trace usage
             live       agent background dispatch redis registry security start stats taskstate
-            metrics    agent balance dispatch kafka registry start stats
+            metrics    agent background balance dispatch kafka limit match registry start stats
             """;
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
@@ -108,7 +110,7 @@ class ArchitectureTest {
 
     /** No Spring, Kafka, Redis, network or database: only values and collections. */
     @ParameterizedTest
-    @CsvSource({"agent", "balance", "match"})
+    @CsvSource({"agent", "balance", "limit", "match"})
     void decisionsArePure(String stage) {
         classes()
                 .that()
@@ -119,8 +121,10 @@ class ArchitectureTest {
                         CONTRACTS,
                         ROOT + ".agent",
                         ROOT + ".balance",
+                        ROOT + ".limit",
                         ROOT + ".match",
                         "java.lang..",
+                        "java.nio.charset",
                         "java.time",
                         "java.util",
                         "java.util.function",

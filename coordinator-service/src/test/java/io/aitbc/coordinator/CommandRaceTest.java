@@ -84,7 +84,9 @@ class CommandRaceTest {
             Map.entry("DELETE /keys/{key_id}", () -> aKeyIsRevoked("/keys/")),
             Map.entry("PUT /load-balancer/strategy", CommandRaceTest::allSwitchToTheSameStrategy),
             Map.entry("PUT /fairness/{fairness_key}", CommandRaceTest::oneOfTheWeightsIsSet),
-            Map.entry("DELETE /fairness/{fairness_key}", CommandRaceTest::aWeightIsDeleted)));
+            Map.entry("DELETE /fairness/{fairness_key}", CommandRaceTest::aWeightIsDeleted),
+            Map.entry("PUT /limits/{name}", CommandRaceTest::oneOfTheLimitsIsDefined),
+            Map.entry("DELETE /limits/{name}", CommandRaceTest::aLimitIsRemoved)));
 
     @TempDir
     private static Path folder;
@@ -469,6 +471,36 @@ class CommandRaceTest {
                 .filter(key -> key.get("fairness_key").asString().equals("raced"))
                 .mapToDouble(key -> key.path("weight").asDouble(0))
                 .sum();
+    }
+
+    private static void oneOfTheLimitsIsDefined() {
+        assertAllAccepted(race("PUT", i -> "/limits/raced", i -> "{\"concurrency\":" + (i + 1) + "}"));
+        await().atMost(LONG).until(() -> concurrency(one) > 0 && concurrency(one) == concurrency(other));
+        // Both go by the same version: what uses the limit is assigned.
+        one.register("raced-limit", 1, "raced-limit");
+        String task = other.submit(
+                "{\"task_data\":{},\"uses\":{\"raced\":1},\"requirements\":{\"capabilities\":[\"raced-limit\"]}}");
+        one.awaitTask(task, "assigned");
+    }
+
+    private static void aLimitIsRemoved() {
+        assertThat(one.send("PUT", "/limits/raced", "{\"concurrency\":3}").code())
+                .isEqualTo(200);
+        await().atMost(LONG).until(() -> concurrency(other) == 3);
+        assertThat(race("DELETE", "/limits/raced", null))
+                .extracting(Answer::code)
+                .contains(200)
+                .allMatch(code -> code == 200 || code == 404);
+        await().atMost(LONG).until(() -> concurrency(one) == 0 && concurrency(other) == 0);
+    }
+
+    /** The concurrency of the raced limit; 0 if it is not defined. */
+    private static long concurrency(RunningCoordinator coordinator) {
+        return coordinator
+                .get("/limits/raced")
+                .body()
+                .at("/limit/limit/concurrency")
+                .asLong(0);
     }
 
     private static void allSwitchToTheSameStrategy() {

@@ -52,8 +52,8 @@ class EventsTest {
     private static final int DATABASE = 14;
     private static final String PREFIX = "events.";
     private static final Duration LONG = Duration.ofSeconds(90);
-    private static final Script CANCEL = Script.loadFenced(Reservations.class, "cancel");
-    private static final Script SETTLE = Script.loadFenced(Settlement.class, "settle");
+    private static final Script CANCEL = Script.loadFencedWithLimits(Reservations.class, "cancel");
+    private static final Script SETTLE = Script.loadFencedWithLimits(Settlement.class, "settle");
 
     private static RunningCoordinator coordinator;
     private static RedisClient client;

@@ -38,7 +38,7 @@ final class Audit {
      * @param twice tasks completed more than once although no agent had died, gone silent, or missed a deadline
      * @param again tasks completed more than once for one of these reasons, which is unavoidable
      * @param twoLive tasks with two live attempts, or with one attempt at two agents
-     * @param overCapacity agents that were assigned more than their capacity
+     * @param overCapacity agents that were assigned more than their capacity, and limits that were exceeded
      * @param missingEvents ends of tasks, assignments and failures without an event
      * @param longestPauseMs longest time without any assignment while tasks were waiting, after warm-up
      * @param longestWaitMs longest time from acceptance to first assignment of a task, after warm-up
@@ -230,39 +230,61 @@ final class Audit {
 
     /** Returns agents with more assignments in flight (neither reported nor requeued) than their capacity. */
     private List<String> overCapacity() {
-        record Change(long at, int by) {}
-        Map<String, List<Change>> changes = new HashMap<>();
+        Map<String, List<Change>> byAgent = new TreeMap<>();
+        Map<String, List<Change>> byLimit = new TreeMap<>();
         assignedByTask.forEach((taskId, attempts) -> attempts.forEach((attempt, given) -> {
             Assigned first = given.get(0);
-            List<Change> ofAgent = changes.computeIfAbsent(first.agentId(), id -> new ArrayList<>());
-            // Not assignedAt, the start of the round: a result that arrived during the round may have freed the slot.
-            ofAgent.add(new Change(first.publishedAt(), 1));
-            long end = endsOf(first).stream().mapToLong(Reported::at).min().orElse(Long.MAX_VALUE);
-            end = Math.min(
-                    end, queuedByTask.getOrDefault(taskId, new TreeMap<>()).getOrDefault(attempt + 1, Long.MAX_VALUE));
-            end = Math.min(end, deadLettered.getOrDefault(taskId, Long.MAX_VALUE));
-            if (end != Long.MAX_VALUE) {
-                ofAgent.add(new Change(end, -1));
-            }
+            addLive(first, 1, byAgent.computeIfAbsent(first.agentId(), id -> new ArrayList<>()));
+            first.uses()
+                    .forEach((limit, units) ->
+                            addLive(first, units, byLimit.computeIfAbsent(limit, name -> new ArrayList<>())));
         }));
         List<String> found = new ArrayList<>();
-        changes.forEach((agentId, ofAgent) -> {
+        byAgent.forEach((agentId, changes) -> {
             int capacity = heartbeatsByAgent.getOrDefault(agentId, List.of()).stream()
                     .mapToInt(HeartbeatRecord::capacity)
                     .max()
                     .orElse(0);
-            ofAgent.sort(Comparator.comparingLong(Change::at).thenComparingInt(Change::by));
-            int held = 0;
-            int most = 0;
-            for (Change change : ofAgent) {
-                held += change.by();
-                most = Math.max(most, held);
+            if (most(changes) > capacity) {
+                found.add(agentId + " held " + most(changes) + " of " + capacity);
             }
-            if (most > capacity) {
-                found.add(agentId + " held " + most + " of " + capacity);
+        });
+        byLimit.forEach((limit, changes) -> {
+            if (most(changes) > ProducerProcess.CONCURRENCY) {
+                found.add(most(changes) + " units of " + limit + " were held, of " + ProducerProcess.CONCURRENCY);
             }
         });
         return found;
+    }
+
+    private record Change(long at, long by) {}
+
+    /** Adds when an attempt begins to be live, and when it ends. */
+    private void addLive(Assigned given, long units, List<Change> changes) {
+        // Not assignedAt, the start of the round: a result that arrived during the round may have freed the slot.
+        changes.add(new Change(given.publishedAt(), units));
+        long end = endsOf(given).stream().mapToLong(Reported::at).min().orElse(Long.MAX_VALUE);
+        end = Math.min(
+                end,
+                queuedByTask
+                        .getOrDefault(given.taskId(), new TreeMap<>())
+                        .getOrDefault(given.attempt() + 1, Long.MAX_VALUE));
+        end = Math.min(end, deadLettered.getOrDefault(given.taskId(), Long.MAX_VALUE));
+        if (end != Long.MAX_VALUE) {
+            changes.add(new Change(end, -units));
+        }
+    }
+
+    private static long most(List<Change> changes) {
+        long held = 0;
+        long most = 0;
+        for (Change change : changes.stream()
+                .sorted(Comparator.comparingLong(Change::at).thenComparingLong(Change::by))
+                .toList()) {
+            held += change.by();
+            most = Math.max(most, held);
+        }
+        return most;
     }
 
     /** Returns the longest time without any assignment while a task was waiting for its first one. */

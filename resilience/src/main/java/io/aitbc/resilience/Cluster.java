@@ -62,6 +62,12 @@ final class Cluster implements AutoCloseable {
         Optional<JsonNode> get(String path) {
             return running.send("GET", path, "").map(Json.MAPPER::readTree);
         }
+
+        /** Returns whether a limit is defined now. */
+        boolean defineLimit(String name, int concurrency) {
+            return running.send("PUT", "/limits/" + name, "{\"concurrency\": " + concurrency + "}")
+                    .isPresent();
+        }
     }
 
     /** Clients send it whether security is on or off. */

@@ -44,8 +44,21 @@ record Evidence(
      *
      * @param at time of assignment: the start of the round that made it
      * @param publishedAt time of publication, after the assignment was granted
+     * @param uses units of limits that it holds
      */
-    record Assigned(String taskId, int attempt, String agentId, long at, long publishedAt, int timeoutSeconds) {}
+    record Assigned(
+            String taskId,
+            int attempt,
+            String agentId,
+            long at,
+            long publishedAt,
+            int timeoutSeconds,
+            Map<String, Long> uses) {
+        /** An assignment that uses no limit. */
+        Assigned(String taskId, int attempt, String agentId, long at, long publishedAt, int timeoutSeconds) {
+            this(taskId, attempt, agentId, at, publishedAt, timeoutSeconds, Map.of());
+        }
+    }
 
     /** A report of an agent. */
     record Reported(String taskId, int attempt, String agentId, TaskResult.Status status, long at) {}
@@ -130,7 +143,8 @@ record Evidence(
                                 : topic.substring(TOPICS.assignments("").length()),
                         one.assignedAt().toEpochMilli(),
                         record.timestamp(),
-                        one.timeoutSeconds()));
+                        one.timeoutSeconds(),
+                        one.uses()));
             } else if (TOPICS.tasks().contains(topic)) {
                 Task task = Json.read(value(record), Task.class);
                 if (task.taskId() != null) {

@@ -33,6 +33,12 @@ import tools.jackson.databind.node.ObjectNode;
 final class ProducerProcess {
     private static final Topics TOPICS = Topics.unprefixed();
     private static final int REST_RATIO = 8;
+    /** A limit that some tasks use, and its concurrency. */
+    static final String LIMIT = "shared/api";
+
+    static final int CONCURRENCY = 8;
+
+    private static final int LIMITED_RATIO = 4;
     private static final int FIRST_FAILURE_RATIO = 50;
     private static final int MAX_WORK_MS = 180;
     /** Timeouts of 5 to 10 s: deadlines pass during faults, so recovery must distinguish reported from unreported attempts. */
@@ -114,6 +120,9 @@ final class ProducerProcess {
         task.putObject("task_data")
                 .put("work_ms", random.nextInt(MAX_WORK_MS))
                 .put("fails", random.nextInt(FIRST_FAILURE_RATIO) == 0 ? 1 : 0);
+        if (random.nextInt(LIMITED_RATIO) == 0) {
+            task.putObject("uses").put(LIMIT, 1);
+        }
         if (random.nextInt(REST_RATIO) == 0) {
             task.put("priority", priority.wireName());
             ledger.write(Ledger.EventType.SENT, taskId, 0, "rest");

@@ -247,6 +247,10 @@ final class Run {
                                 .map(stats -> stats.at("/stats/active_agents").asInt())
                                 .orElse(0)
                         == 2 * AGENTS_PER_PROCESS);
+        await("the limit to be defined")
+                .atMost(Duration.ofMinutes(1))
+                .until(() ->
+                        cluster.coordinators().get(0).defineLimit(ProducerProcess.LIMIT, ProducerProcess.CONCURRENCY));
         long start = System.nanoTime();
         ManagedProcess producer = cluster.producer("producer", TASKS_PER_SECOND, seed);
         pause(random, 5, 6);

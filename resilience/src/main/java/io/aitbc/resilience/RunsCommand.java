@@ -107,7 +107,7 @@ final class RunsCommand implements Callable<Integer> {
                         TreeMap::new,
                         Collectors.toList()));
         StringBuilder table = new StringBuilder("| fault | runs | tasks | lost | executed twice | two live attempts |"
-                + " over capacity | missing events | wrong counts | executed again after a lost agent | longest pause | longest wait |\n"
+                + " over capacity or a limit | missing events | wrong counts | executed again after a lost agent | longest pause | longest wait |\n"
                 + "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
         rows.forEach((name, all) -> table.append("| ")
                 .append(name.substring(4))

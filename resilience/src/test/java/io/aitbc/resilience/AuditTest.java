@@ -11,6 +11,7 @@ import io.aitbc.resilience.Evidence.HeartbeatRecord;
 import io.aitbc.resilience.Evidence.Queued;
 import io.aitbc.resilience.Evidence.Reported;
 import java.util.ArrayList;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /** The audit detects each kind of violation, and reports none in a correct run. */
@@ -212,6 +213,22 @@ class AuditTest {
         done("t0", 1, "a", "process-1", 501);
         evidence.assigned().add(new Assigned("t2", 1, "a", 499, 502, 60));
         assertThat(audit().overCapacity()).isEmpty();
+    }
+
+    @Test
+    void aLimitThatIsExceededIsFound() {
+        for (int i = 0; i < 9; i++) {
+            String agent = "agent-" + i;
+            beats(agent, 0, 20_000);
+            accepted("t" + i, 0);
+            evidence.assigned().add(new Assigned("t" + i, 1, agent, 100, 101, 60, Map.of("shared/api", 1L)));
+        }
+        done("t0", 1, "agent-0", "process-1", 100);
+        assertThat(audit().overCapacity()).isEmpty();
+
+        accepted("t9", 0);
+        evidence.assigned().add(new Assigned("t9", 1, "agent-0", 200, 201, 60, Map.of("shared/api", 1L)));
+        assertThat(audit().overCapacity()).containsExactly("9 units of shared/api were held, of 8");
     }
 
     @Test

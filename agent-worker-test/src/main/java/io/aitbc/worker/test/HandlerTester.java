@@ -14,8 +14,10 @@ import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
@@ -77,6 +79,7 @@ public final class HandlerTester {
         private final List<JsonNode> progress = new ArrayList<>();
         private final FutureTask<TaskResult> outcome;
         private final Thread thread;
+        private final Map<String, Long> usage = new ConcurrentHashMap<>();
         private volatile boolean cancelled;
         private volatile Instant deadline;
 
@@ -147,6 +150,16 @@ public final class HandlerTester {
             progress.add(soFar);
             deadline = now().plusSeconds(assignment.timeoutSeconds());
             notifyAll();
+        }
+
+        @Override
+        public void used(String limit, long units) {
+            usage.put(limit, units);
+        }
+
+        @Override
+        public Map<String, Long> usage() {
+            return Map.copyOf(usage);
         }
 
         @Override

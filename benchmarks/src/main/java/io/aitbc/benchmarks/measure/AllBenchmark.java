@@ -26,6 +26,7 @@ public final class AllBenchmark extends Benchmark {
             GrowthBenchmark::new,
             UrgentBenchmark::new,
             FairnessBenchmark::new,
+            LimitsBenchmark::new,
             RestBenchmark::new,
             BacklogBenchmark::new,
             RegistryBenchmark::new,

@@ -50,7 +50,7 @@ import picocli.CommandLine.Option;
                 "Processor time of Redis per task: queued, reserved, settled, and the same writes without a check.")
 public final class ScriptsBenchmark extends Benchmark {
     private static final int AGENTS = 100;
-    private static final Script SETTLE = Script.loadFenced(Settlement.class, "settle");
+    private static final Script SETTLE = Script.loadFencedWithLimits(Settlement.class, "settle");
     /** The writes of the raw relay's fence, with arguments as the scripts get them. */
     private static final String FENCE = """
             for i, id in ipairs(cmsgpack.unpack(ARGV[1])) do
@@ -182,11 +182,11 @@ public final class ScriptsBenchmark extends Benchmark {
                 .toList();
     }
 
-    private static String agentOf(WaitingTask waiting) {
+    static String agentOf(WaitingTask waiting) {
         return "agent-" + waiting.position().offset() % AGENTS;
     }
 
-    private static void settle(Redis redis, List<WaitingTask> batch, Instant now) {
+    static void settle(Redis redis, List<WaitingTask> batch, Instant now) {
         List<String> all = new ArrayList<>();
         for (WaitingTask waiting : batch) {
             TaskResult result = result(waiting, now);
@@ -255,7 +255,7 @@ public final class ScriptsBenchmark extends Benchmark {
         LettuceFutures.awaitAll(1, TimeUnit.MINUTES, written.toArray(RedisFuture[]::new));
     }
 
-    private static double cpuSeconds(Redis redis) {
+    static double cpuSeconds(Redis redis) {
         Matcher cpu = CPU.matcher(redis.sync().info("cpu"));
         double seconds = 0;
         while (cpu.find()) {

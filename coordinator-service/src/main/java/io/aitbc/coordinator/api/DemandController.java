@@ -1,16 +1,10 @@
 package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
-import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Capability;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Requirements;
-import io.aitbc.coordinator.agent.Agent;
-import io.aitbc.coordinator.agent.Eligibility;
-import io.aitbc.coordinator.dispatch.ClusterControl;
-import io.aitbc.coordinator.match.BlockedGroup;
-import io.aitbc.coordinator.registry.Registry;
-import io.aitbc.coordinator.stats.ClusterStats;
+import io.aitbc.coordinator.stats.FleetDemand;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.tags.Tag;
@@ -20,9 +14,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
-import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.RequestMapping;
@@ -30,27 +22,19 @@ import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.bind.annotation.RestController;
 import tools.jackson.databind.JsonNode;
 
-/**
- * How many agents of which kind would let everything run that waits for agents: a signal for autoscalers. What runs counts as well; a backlog alone
- * would scale a busy fleet down to zero.
- */
+/** A signal for autoscalers. */
 @RestController
 @RequestMapping({"/demand", "/v1/demand"})
 @Tag(name = "cluster")
 class DemandController {
     private static final Set<String> PARAMETERS = Set.of("capability", "agent_type");
 
-    private final Registry registry;
-    private final ClusterControl control;
-    private final ClusterStats stats;
+    private final FleetDemand demand;
     private final WaitExplainer explainer;
     private final Clock clock;
 
-    DemandController(
-            Registry registry, ClusterControl control, ClusterStats stats, WaitExplainer explainer, Clock clock) {
-        this.registry = registry;
-        this.control = control;
-        this.stats = stats;
+    DemandController(FleetDemand demand, WaitExplainer explainer, Clock clock) {
+        this.demand = demand;
         this.explainer = explainer;
         this.clock = clock;
     }
@@ -71,7 +55,18 @@ class DemandController {
             @JsonProperty("capacity") int capacity,
             @JsonProperty("running") int running,
             @JsonProperty("waiting") int waiting,
-            @JsonProperty("agents_wanted") int agentsWanted) {}
+            @JsonProperty("agents_wanted") int agentsWanted) {
+        static Fleet of(FleetDemand.Fleet fleet) {
+            return new Fleet(
+                    fleet.agentType(),
+                    fleet.capabilities(),
+                    fleet.agents(),
+                    fleet.capacity(),
+                    fleet.running(),
+                    fleet.waiting(),
+                    fleet.agentsWanted());
+        }
+    }
 
     /** Waiting tasks that no active agent could take. */
     record Unserved(
@@ -91,26 +86,6 @@ class DemandController {
             @JsonProperty("fleets") List<Fleet> fleets,
             @JsonProperty("unserved") List<Unserved> unserved,
             @JsonProperty("timestamp") Instant timestamp) {}
-
-    private record Kind(String agentType, List<String> capabilities) {}
-
-    /** A fleet while it is counted. */
-    private static final class Counted {
-        final List<Agent> active = new ArrayList<>();
-        int running;
-        double waiting;
-
-        int capacity() {
-            return active.stream().mapToInt(Agent::capacity).sum();
-        }
-
-        Fleet fleet(Kind kind) {
-            int waits = (int) Math.ceil(waiting);
-            double each = active.isEmpty() ? 1 : Math.max(1, capacity() / (double) active.size());
-            return new Fleet(kind.agentType, kind.capabilities, active.size(), capacity(), running, waits, (int)
-                    Math.ceil((running + waits) / each));
-        }
-    }
 
     @GetMapping
     @Operation(
@@ -136,28 +111,21 @@ class DemandController {
                 .ifPresent(name -> {
                     throw Problems.unprocessable("unknown parameter " + Json.sentence(name));
                 });
-        Map<Kind, Counted> fleets = fleets();
-        List<Unserved> unserved = new ArrayList<>();
-        for (BlockedGroup group : stats.blocked()) {
-            List<Counted> able = fleets.values().stream()
-                    .filter(fleet -> fleet.active.stream().anyMatch(agent -> couldTake(agent, group.requirements())))
-                    .toList();
-            double capacity = able.stream().mapToInt(Counted::capacity).sum();
-            able.forEach(fleet -> fleet.waiting += group.tasks() * fleet.capacity() / capacity);
-            if (able.isEmpty() && mayBeFor(group.requirements(), capability, agentType)) {
-                unserved.add(new Unserved(
+        FleetDemand.Demand read = demand.read();
+        List<Unserved> unserved = read.unserved().stream()
+                .filter(group -> mayBeFor(group.requirements(), capability, agentType))
+                .map(group -> new Unserved(
                         group.requirements().sparse(),
                         group.tasks(),
-                        explainer.explain(group.requirements()).explanation()));
+                        explainer.explain(group.requirements()).explanation()))
+                .toList();
+        List<Fleet> asked = new ArrayList<>();
+        for (FleetDemand.Fleet fleet : read.fleets()) {
+            if ((capability == null || Capability.meets(fleet.capabilities(), capability))
+                    && (agentType == null || agentType.equals(fleet.agentType()))) {
+                asked.add(Fleet.of(fleet));
             }
         }
-        List<Fleet> asked = new ArrayList<>();
-        fleets.forEach((kind, fleet) -> {
-            if ((capability == null || Capability.meets(kind.capabilities, capability))
-                    && (agentType == null || agentType.equals(kind.agentType))) {
-                asked.add(fleet.fleet(kind));
-            }
-        });
         asked.sort(Comparator.comparingInt(Fleet::waiting).reversed().thenComparing(Fleet::agentType));
         int unservedTasks = unserved.stream().mapToInt(Unserved::waiting).sum();
         return new Demand(
@@ -169,33 +137,6 @@ class DemandController {
                 asked,
                 unserved,
                 clock.instant());
-    }
-
-    private Map<Kind, Counted> fleets() {
-        Map<Kind, Counted> fleets = new TreeMap<>(
-                Comparator.comparing(Kind::agentType).thenComparing(kind -> String.join("\n", kind.capabilities)));
-        for (Agent agent : registry.all()) {
-            boolean isActive = agent.status() == AgentStatus.ACTIVE;
-            if (isActive || agent.inflight() > 0) {
-                Counted fleet = fleets.computeIfAbsent(
-                        new Kind(
-                                agent.registration().agentType(),
-                                agent.registration().capabilities().stream()
-                                        .sorted()
-                                        .toList()),
-                        unknown -> new Counted());
-                fleet.running += agent.inflight();
-                if (isActive) {
-                    fleet.active.add(agent);
-                }
-            }
-        }
-        return fleets;
-    }
-
-    private boolean couldTake(Agent agent, Requirements requirements) {
-        return Eligibility.meetsRequirements(
-                agent.registration(), requirements, !control.strategy().prefersRegion());
     }
 
     /** Whether an agent of this kind might take such tasks: other properties of an agent that is not there are unknown. */

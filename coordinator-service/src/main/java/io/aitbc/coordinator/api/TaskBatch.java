@@ -2,6 +2,7 @@ package io.aitbc.coordinator.api;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
+import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.security.Caller;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -21,6 +22,12 @@ final class TaskBatch {
             @Nullable Task task,
             List<String> warnings,
             @Nullable String error) {
+        /** The item, refused if it uses more than a limit can give. */
+        Item within(LimitBook limits) {
+            String impossible = task == null ? null : limits.impossible(task);
+            return impossible == null ? this : new Item(null, warnings, impossible);
+        }
+
         /** The item as this caller submits it, see {@link Caller#inScope}. */
         Item inScope(Caller caller) {
             try {

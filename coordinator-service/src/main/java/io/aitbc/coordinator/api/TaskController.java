@@ -8,6 +8,7 @@ import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Cancellations;
+import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.history.TaskHistory;
 import io.aitbc.coordinator.intake.Submissions;
 import io.aitbc.coordinator.intake.WaitingLimit;
@@ -97,6 +98,7 @@ class TaskController {
     private final Cancellations cancellations;
     private final WaitExplainer waitExplainer;
     private final ClusterStats clusterStats;
+    private final ClusterControl control;
     private final UserTokens userTokens;
     private final RateLimits limits;
     private final WaitingLimit waitingLimit;
@@ -110,6 +112,7 @@ class TaskController {
             Cancellations cancellations,
             WaitExplainer waitExplainer,
             ClusterStats clusterStats,
+            ClusterControl control,
             UserTokens userTokens,
             RateLimits limits,
             WaitingLimit waitingLimit,
@@ -121,11 +124,21 @@ class TaskController {
         this.cancellations = cancellations;
         this.waitExplainer = waitExplainer;
         this.clusterStats = clusterStats;
+        this.control = control;
         this.userTokens = userTokens;
         this.limits = limits;
         this.waitingLimit = waitingLimit;
         this.history = history;
         this.clock = clock;
+    }
+
+    /** The task, unless it uses more than a limit can give. */
+    private Task possible(Task task) {
+        String impossible = control.limits().impossible(task);
+        if (impossible != null) {
+            throw Problems.unprocessable(impossible);
+        }
+        return task;
     }
 
     record Submitted(
@@ -158,8 +171,8 @@ class TaskController {
             throws InterruptedException {
         Body<Task> task = Body.read(body, Task.class, strict);
         requireRoom(caller, 1);
-        Submissions.Accepted accepted =
-                submissions.submit(caller.inScope(task.message()), TraceHeader.checked(trace), caller.fairnessKey());
+        Submissions.Accepted accepted = submissions.submit(
+                possible(caller.inScope(task.message())), TraceHeader.checked(trace), caller.fairnessKey());
         return new Submitted(
                 "success",
                 message(accepted),
@@ -226,7 +239,7 @@ class TaskController {
             @Parameter(hidden = true) Caller caller)
             throws InterruptedException {
         List<TaskBatch.Item> items = TaskBatch.read(body, strict).stream()
-                .map(item -> item.inScope(caller))
+                .map(item -> item.inScope(caller).within(control.limits()))
                 .toList();
         List<Task> tasks = items.stream()
                 .map(TaskBatch.Item::task)
@@ -513,7 +526,8 @@ class TaskController {
         again.put("retry_of", taskId);
         Task task = caller.inScope(Json.read(again, Task.class));
         requireRoom(caller, 1);
-        Submissions.Accepted accepted = submissions.submit(task, TraceHeader.checked(trace), caller.fairnessKey());
+        Submissions.Accepted accepted =
+                submissions.submit(possible(task), TraceHeader.checked(trace), caller.fairnessKey());
         return new Retried(
                 "success",
                 message(accepted),

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Capability;
+import io.aitbc.contracts.Limit;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Requirements;
@@ -15,17 +16,23 @@ import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.DispatchSettings;
 import io.aitbc.coordinator.dispatch.LaneStats;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
+import io.aitbc.coordinator.limit.LimitBook;
+import io.aitbc.coordinator.limit.LimitState;
 import io.aitbc.coordinator.queue.OpenTransactions;
 import io.aitbc.coordinator.queue.QueuePeek;
 import io.aitbc.coordinator.queue.QueueSizes;
+import io.aitbc.coordinator.queue.TaskArchive;
 import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.stats.TaskJson;
 import io.aitbc.coordinator.taskstate.TaskState;
+import io.aitbc.coordinator.usage.LimitUsage;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -47,6 +54,8 @@ class WaitExplainer {
     private final Topics topics;
     private final ClusterControl control;
     private final LaneStatsReporter lanes;
+    private final LimitUsage usage;
+    private final TaskArchive archive;
     private final DispatchSettings settings;
     private final Clock clock;
 
@@ -58,6 +67,8 @@ class WaitExplainer {
             Topics topics,
             ClusterControl control,
             LaneStatsReporter lanes,
+            LimitUsage usage,
+            TaskArchive archive,
             DispatchSettings settings,
             Clock clock) {
         this.registry = registry;
@@ -67,6 +78,8 @@ class WaitExplainer {
         this.topics = topics;
         this.control = control;
         this.lanes = lanes;
+        this.usage = usage;
+        this.archive = archive;
         this.settings = settings;
         this.clock = clock;
     }
@@ -99,6 +112,7 @@ class WaitExplainer {
      * @param inMoreUrgentQueues how many tasks wait in queues of higher priority
      * @param backlogFull whether a coordinator has no memory for more waiting tasks, and reads no further
      * @param fairness null if no waiting task has a fairness key
+     * @param limits those that keep it back, as far as it uses more than they can give now
      * @param openTransaction the transaction that holds back the task; null if none does
      */
     record Waiting(
@@ -121,6 +135,9 @@ class WaitExplainer {
             @JsonProperty("fairness") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
             FairnessTurn fairness,
 
+            @JsonProperty("limits") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+            List<LimitWait> limits,
+
             @JsonProperty("open_transaction") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
             BlockingTransaction openTransaction,
 
@@ -140,6 +157,7 @@ class WaitExplainer {
                     notBefore,
                     requirements,
                     fairness == null || fairness.fairnessKey() == null ? null : fairness.withoutOthers(),
+                    limits,
                     null,
                     new Agents(agents.total, agents.eligible, agents.busy, agents.ruledOut, List.of()));
         }
@@ -185,6 +203,63 @@ class WaitExplainer {
         }
         Integer own = waiting.remove(Objects.requireNonNullElse(key, ""));
         return waiting.isEmpty() && key == null ? null : new FairnessTurn(key, own, waiting.size());
+    }
+
+    /**
+     * A limit that keeps a task back.
+     *
+     * @param needed units that it uses
+     * @param detail a clause
+     * @param dueAt when units may be had, unless others use them; absent if an attempt has to end first
+     */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    record LimitWait(
+            @JsonProperty("name") String name,
+            @JsonProperty("needed") long needed,
+            @JsonProperty("detail") String detail,
+            @JsonProperty("due_at") @Nullable Instant dueAt) {}
+
+    private @Nullable String taskType(TaskState state) {
+        return state.position()
+                .map(position -> archive.read(List.of(position)).get(position))
+                .map(waiting -> waiting.task().taskType())
+                .orElse(null);
+    }
+
+    private List<LimitWait> limits(TaskState state, Instant now) {
+        LimitBook book = control.limits();
+        if (book.definitions().isEmpty()) {
+            return List.of();
+        }
+        Map<String, Long> uses = new LinkedHashMap<>(state.uses());
+        book.names(
+                        List.of(),
+                        state.requirements(),
+                        book.readsTaskType() ? taskType(state) : null,
+                        Objects.requireNonNullElse(state.fairnessKey(), ""))
+                .forEach(name -> uses.putIfAbsent(name, 1L));
+        Map<String, LimitState> states = usage.read(uses.keySet(), now);
+        Map<String, Integer> keptBack = new HashMap<>();
+        lanes.all()
+                .values()
+                .forEach(lane ->
+                        lane.waitingLimits().forEach(one -> keptBack.merge(one.name(), one.tasks(), Integer::sum)));
+        List<LimitWait> waits = new ArrayList<>();
+        uses.forEach((name, units) -> {
+            Limit limit = book.definition(name);
+            LimitState used = states.getOrDefault(name, LimitState.UNUSED);
+            if (limit != null && used.room(limit, 0, now) < units) {
+                Instant due = used.dueAt(limit, units, 0, now);
+                waits.add(new LimitWait(
+                        name,
+                        units,
+                        LimitText.clause(name, limit, used, units, now),
+                        due.equals(Instant.MAX) ? null : due));
+            } else if (limit != null && keptBack.containsKey(name)) {
+                waits.add(new LimitWait(name, units, "other tasks are before it for units of " + name, null));
+            }
+        });
+        return waits;
     }
 
     /** An open transaction that holds back the task. */
@@ -265,6 +340,7 @@ class WaitExplainer {
                 state.notBefore(),
                 requirements.equals(Requirements.NONE) ? null : requirements,
                 fairness(state.fairnessKey()),
+                limits(state, now),
                 blockingTransaction(taskId, priority),
                 agents(requirements, now));
     }
@@ -418,6 +494,10 @@ class WaitExplainer {
             return withNames
                     ? sentence(waiting.openTransaction())
                     : "it is held back by an open transaction of a producer";
+        }
+        if (!waiting.limits().isEmpty()) {
+            return "limits keep it back: "
+                    + waiting.limits().stream().map(LimitWait::detail).collect(Collectors.joining("; and "));
         }
         if (agents.eligible() + agents.busy() > 0) {
             return inLine(waiting, withNames);

@@ -83,8 +83,12 @@ public final class AssignmentPublisher implements AutoCloseable {
     /** Publishes an assignment for a verdict to the agent that holds the attempt; completes once all in-sync replicas have it. */
     public CompletableFuture<Void> publish(Verdict verdict) {
         var waiting = verdict.placement().waiting();
-        Assignment assignment = signatures.sign(
-                Assignment.of(waiting.task(), waiting.position().priority(), verdict.agentId(), verdict.assignedAt()));
+        Assignment assignment = signatures.sign(Assignment.of(
+                waiting.task(),
+                waiting.position().priority(),
+                verdict.agentId(),
+                verdict.assignedAt(),
+                verdict.uses()));
         TaskSpan span = traces.begin("assign", SpanKind.PRODUCER, waiting.id(), waiting.trace(), waiting.waitingSince())
                 .with("agent_id", verdict.agentId());
         return send(verdict.agentId(), verdict.shared(), assignment.taskId(), Json.bytes(assignment), span.trace())

@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Cancels tasks that have not ended. Thread-safe. */
 public final class Cancellations {
-    private static final Script CANCEL = Script.loadFenced(Cancellations.class, "cancel");
+    private static final Script CANCEL = Script.loadFencedWithLimits(Cancellations.class, "cancel");
 
     /** Minimum interval between notifications of the agent. */
     private static final Duration NOTIFICATION_INTERVAL = Duration.ofSeconds(10);

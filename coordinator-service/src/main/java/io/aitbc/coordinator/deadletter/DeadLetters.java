@@ -34,13 +34,14 @@ public final class DeadLetters {
     private static final int MAX_TEXT_LENGTH = 1_000;
     private static final String EXHAUSTED = "attempts_exhausted";
     private static final String NOT_RETRYABLE = "not_retryable";
+    private static final String OVER_LIMIT = "over_limit";
     private static final String PAYLOAD_LOST = "payload_lost";
     private static final String RECORD_LOST = "record_lost";
     /** The reasons whose letter has the task as its value. */
-    private static final Set<String> WITH_TASK = Set.of(EXHAUSTED, NOT_RETRYABLE);
+    private static final Set<String> WITH_TASK = Set.of(EXHAUSTED, NOT_RETRYABLE, OVER_LIMIT);
 
     private static final Set<String> REASONS =
-            Set.of("malformed", "forged", "oversized", EXHAUSTED, NOT_RETRYABLE, PAYLOAD_LOST, RECORD_LOST);
+            Set.of("malformed", "forged", "oversized", EXHAUSTED, NOT_RETRYABLE, OVER_LIMIT, PAYLOAD_LOST, RECORD_LOST);
 
     private final Producer<String, byte[]> producer;
     private final Topics topics;
@@ -92,6 +93,11 @@ public final class DeadLetters {
     /** Dead-letters a task whose agent reported that a retry cannot help. */
     public CompletableFuture<Void> notRetryable(Task task, Priority priority, String detail, @Nullable String trace) {
         return failed(task, priority, NOT_RETRYABLE, detail, trace);
+    }
+
+    /** Dead-letters a task that waited, and that uses more than a limit can ever give. */
+    public CompletableFuture<Void> overLimit(Task task, Priority priority, String detail, @Nullable String trace) {
+        return failed(task, priority, OVER_LIMIT, detail, trace);
     }
 
     private CompletableFuture<Void> failed(

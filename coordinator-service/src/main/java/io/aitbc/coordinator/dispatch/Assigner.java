@@ -1,10 +1,13 @@
 package io.aitbc.coordinator.dispatch;
 
+import io.aitbc.coordinator.assign.Judgement;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.WaitingTask;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -28,6 +31,9 @@ final class Assigner {
      */
     private static final int TASKS_PER_AGENT = 4;
 
+    private static final Duration MIN_OUTDATED_PAUSE = Duration.ofMillis(10);
+    private static final Duration MAX_OUTDATED_PAUSE = Duration.ofSeconds(1);
+
     private final Matcher matcher;
     private final OwnedPartitions partitions;
     private final Waiting waiting;
@@ -40,6 +46,15 @@ final class Assigner {
     private final int batch;
     private final ThrottledWarning notPublished =
             new ThrottledWarning(log, "{} assignments could not be published: {}");
+    /** Until when nothing is assigned, because definitions of limits have not arrived. */
+    private Instant outdatedUntil = Instant.EPOCH;
+
+    private Duration outdatedPause = MIN_OUTDATED_PAUSE;
+    private final ThrottledWarning outdated = new ThrottledWarning(
+            log,
+            "{} tasks not assigned: Redis goes by other definitions of limits than those read from Kafka. If one of them was restored from an"
+                    + " old copy, delete the key limits:version in Redis. {}");
+
     private int pendingBatches;
     /** Whether the last batch had the maximum size, so that there may be more to place. */
     private boolean full;
@@ -73,8 +88,19 @@ final class Assigner {
         matcher.forgetPlacements();
     }
 
+    void clockSetBack() {
+        outdatedUntil = Instant.EPOCH;
+    }
+
     void flushWarnings() {
         notPublished.flush(clock.now());
+        outdated.flush(clock.now());
+    }
+
+    /** Whether a batch may be placed now. */
+    boolean canAssign() {
+        // Small batches run one at a time: tasks that arrive meanwhile make the next one larger, and cheaper per task.
+        return !clock.now().isBefore(outdatedUntil) && pendingBatches < (full ? MAX_PENDING_BATCHES : 1);
     }
 
     /**
@@ -83,8 +109,7 @@ final class Assigner {
      * @return whether more can be assigned at once
      */
     boolean assign() {
-        // Small batches run one at a time: tasks that arrive meanwhile make the next one larger, and cheaper per task.
-        if (pendingBatches >= (full ? MAX_PENDING_BATCHES : 1)) {
+        if (!canAssign()) {
             return false;
         }
         int most = Math.max(
@@ -103,20 +128,47 @@ final class Assigner {
 
     private void reserve(List<Placement> placements) {
         pendingBatches++;
-        pendingRequests.handle(effects.reserve(placements, clock.now()), (verdicts, failure) -> {
-            pendingBatches--;
-            if (failure == null) {
-                backoff.onSuccess();
-                verdicts.forEach(this::apply);
-                byAgent(verdicts).forEach(this::publish);
-            } else {
-                backoff.onFailure(failure, clock.now());
-                for (Placement placement : placements) {
-                    matcher.answerLost(placement);
-                    unverified.add(placement.waiting());
-                }
+        pendingRequests.handle(
+                effects.reserve(placements, matcher.limits().book(), clock.now()), (judgement, failure) -> {
+                    pendingBatches--;
+                    if (failure == null) {
+                        backoff.onSuccess();
+                        judgement.verdicts().forEach(this::apply);
+                        applyLimits(judgement);
+                        pauseIfOutdated(judgement);
+                        byAgent(judgement.verdicts()).forEach(this::publish);
+                    } else {
+                        backoff.onFailure(failure, clock.now());
+                        for (Placement placement : placements) {
+                            matcher.answerLost(placement);
+                            unverified.add(placement.waiting());
+                        }
+                    }
+                });
+    }
+
+    /** The definitions arrive within milliseconds, unless Redis or Kafka was restored from an old copy. */
+    private void pauseIfOutdated(Judgement judgement) {
+        boolean isOutdated =
+                judgement.verdicts().stream().anyMatch(verdict -> verdict.ruling() == Verdict.Ruling.OUTDATED);
+        if (!isOutdated) {
+            outdatedPause = MIN_OUTDATED_PAUSE;
+            return;
+        }
+        outdatedUntil = clock.now().plus(outdatedPause);
+        Duration doubled = outdatedPause.multipliedBy(2);
+        outdatedPause = doubled.compareTo(MAX_OUTDATED_PAUSE) > 0 ? MAX_OUTDATED_PAUSE : doubled;
+    }
+
+    private void applyLimits(Judgement judgement) {
+        matcher.limits().update(judgement.limits());
+        for (Verdict verdict : judgement.verdicts()) {
+            if (verdict.ruling() == Verdict.Ruling.LIMITED) {
+                Placement placement = verdict.placement();
+                long units = placement.uses().getOrDefault(verdict.why(), 1L);
+                matcher.limits().refused(verdict.why(), units, clock.now());
             }
-        });
+        }
     }
 
     /** Held verdicts grouped by agent, in order: Kafka then gets fewer and larger batches. */
@@ -146,7 +198,12 @@ final class Assigner {
                 // Published below, grouped by agent.
             }
             case ENDED, WAS_HELD, CANCELLED, EXPIRED, DUPLICATE -> partitions.finished(task.position());
-            case FULL -> waiting.putBack(task);
+            case FAILED -> waiting.failed(task, verdict.why());
+            case FULL, LIMITED -> waiting.putBack(task);
+            case OUTDATED -> {
+                outdated.add(task.id());
+                waiting.putBack(task);
+            }
             case UNAVAILABLE -> {
                 if (verdict.placement().agentId().isEmpty()) {
                     // No agent has it. Redis may have no record of it either.
@@ -179,7 +236,9 @@ final class Assigner {
         if (pendingBatches < MAX_PENDING_BATCHES) {
             List<WaitingTask> asked = unverified.take(batch, clock.now());
             if (!asked.isEmpty()) {
-                reserve(asked.stream().map(task -> new Placement(task, "")).toList());
+                reserve(asked.stream()
+                        .map(task -> new Placement(task, "", Map.of()))
+                        .toList());
             }
         }
     }

@@ -2,21 +2,28 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.ControlMessage;
 import io.aitbc.contracts.ControlMessage.ClearQueue;
+import io.aitbc.contracts.ControlMessage.NoteBudget;
 import io.aitbc.contracts.ControlMessage.PauseQueue;
 import io.aitbc.contracts.ControlMessage.Probe;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.ControlMessage.SetFairnessWeight;
+import io.aitbc.contracts.ControlMessage.SetLimit;
 import io.aitbc.contracts.ControlMessage.SwitchStrategy;
+import io.aitbc.contracts.Limit;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.assign.Judgement;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
+import io.aitbc.coordinator.limit.LimitBook;
+import io.aitbc.coordinator.limit.LimitState;
 import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.queue.TaskIds;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.usage.LimitUsage;
 import java.time.Clock;
 import java.util.List;
 import java.util.Map;
@@ -37,12 +44,15 @@ import org.jspecify.annotations.Nullable;
 public final class ClusterControl implements BackgroundService {
     private static final long WAIT_SECONDS = 30;
     private static final long TRANSACTION_CHECK_INTERVAL_MS = 500;
+    /** So many notes of a budget are written in a period, unless tasks use more than the rest of it. */
+    private static final long NOTES_PER_PERIOD = 100;
 
     private final ControlTopic topic;
     private final Probes probes;
     private final Dispatcher dispatcher;
     private final QueueSizes sizes;
     private final Redis redis;
+    private final LimitUsage usage;
     private final Clock clock;
     private final Map<String, Clearing> clearings = new ConcurrentHashMap<>();
     /** Callers waiting for a switch, with the strategy that each waits for. */
@@ -51,6 +61,19 @@ public final class ClusterControl implements BackgroundService {
     private final Map<String, CompletableFuture<Void>> pendingCommands = new ConcurrentHashMap<>();
     /** Weights of fairness keys, as set by commands. */
     private final Map<String, Double> fairnessWeights = new ConcurrentHashMap<>();
+
+    /** Definitions of limits, and notes of budgets, as set by commands. */
+    private final Map<String, Limit> limits = new ConcurrentHashMap<>();
+
+    private final Map<String, NoteBudget> budgets = new ConcurrentHashMap<>();
+    /** Ids of the notes that this coordinator has written and not read back. */
+    private final Set<String> budgetRequests = ConcurrentHashMap.newKeySet();
+
+    /** Offset of the last definition of a limit; -1 if there is none. Used by the thread of the topic. */
+    private long limitsOffset = -1;
+
+    private boolean areLimitsRead;
+    private volatile LimitBook limitBook = LimitBook.UNREAD;
 
     private final Set<Priority> pausedQueues = ConcurrentHashMap.newKeySet();
     private volatile LoadBalancingStrategy strategy;
@@ -76,6 +99,7 @@ public final class ClusterControl implements BackgroundService {
             Dispatcher dispatcher,
             QueueSizes sizes,
             Redis redis,
+            LimitUsage usage,
             LoadBalancingStrategy initialStrategy,
             Clock clock) {
         this.topic =
@@ -84,6 +108,7 @@ public final class ClusterControl implements BackgroundService {
         this.dispatcher = dispatcher;
         this.sizes = sizes;
         this.redis = redis;
+        this.usage = usage;
         this.strategy = initialStrategy;
         this.clock = clock;
     }
@@ -91,7 +116,12 @@ public final class ClusterControl implements BackgroundService {
     /** Returns once earlier decisions have been read. */
     @Override
     public void start() throws InterruptedException {
+        topic.whenCaughtUp(() -> {
+            areLimitsRead = true;
+            publishBook();
+        });
         topic.start();
+        publishLimitsVersion();
     }
 
     @Override
@@ -154,6 +184,87 @@ public final class ClusterControl implements BackgroundService {
     public void setFairnessWeight(String fairnessKey, @Nullable Double weight) throws InterruptedException {
         SetFairnessWeight command = new SetFairnessWeight(TaskIds.next(), fairnessKey, weight, clock.instant());
         applied(command.commandId(), command, "the weight was not set in time");
+    }
+
+    /** The definitions of limits. */
+    public LimitBook limits() {
+        return limitBook;
+    }
+
+    /**
+     * Defines a limit on all coordinators; returns once no reservation goes by an earlier definition.
+     *
+     * @param limit null: it is removed
+     */
+    public void setLimit(String name, @Nullable Limit limit) throws InterruptedException {
+        SetLimit command = new SetLimit(TaskIds.next(), name, limit, clock.instant());
+        applied(command.commandId(), command, "the limit was not set in time");
+    }
+
+    /**
+     * Makes Redis go by the definitions of limits that this coordinator knows, unless it knows later ones. Nothing is assigned while these differ, as
+     * after Redis was emptied.
+     */
+    CompletableFuture<?> publishLimitsVersion() {
+        String topicId = topic.id();
+        String version = limitBook.version();
+        if (topicId == null || !version.isEmpty() && !version.startsWith(topicId + " ")) {
+            // Its definitions will be published again.
+            return CompletableFuture.completedFuture(null);
+        }
+        return usage.setVersion(topicId, version);
+    }
+
+    /** Notes more of the budgets that a reservation has refused, so that it may be spent. */
+    void noteBudgets(Judgement judgement) {
+        // Sending may block, and the caller's thread serves all answers of Redis.
+        CompletableFuture.runAsync(() -> {
+            for (Judgement.BudgetRequest request : judgement.toNote()) {
+                noteBudget(request.limit(), judgement.limits().get(request.limit()), request.units(), request.id());
+            }
+        });
+    }
+
+    /** Notes more of budgets of which more was spent than has been noted, as agents have reported. */
+    void noteOverspent(Map<String, LimitState> states) {
+        states.forEach((name, state) -> {
+            Limit limit = limitBook.definition(name);
+            if (state.spent() > state.noted()
+                    && limit != null
+                    && limit.budget() != null
+                    && state.period().equals(limit.budget().period(clock.instant()))) {
+                String request = TaskIds.next();
+                usage.requestNote(name, request).thenAcceptAsync(isMine -> {
+                    if (isMine) {
+                        noteBudget(name, state, 0, request);
+                    }
+                });
+            }
+        });
+    }
+
+    /**
+     * @param needed units that a task waits for
+     * @param request its id
+     */
+    private void noteBudget(String name, @Nullable LimitState state, long needed, String request) {
+        Limit limit = limitBook.definition(name);
+        if (limit == null || limit.budget() == null) {
+            return;
+        }
+        String period = limit.budget().period(clock.instant());
+        NoteBudget last = budgets.get(name);
+        long noted = last != null && last.period().equals(period) ? last.units() : 0;
+        // If Redis does not know what was spent, it will be what was noted.
+        long spent = state != null && state.period().equals(period) ? state.spent() : noted;
+        long block = Math.max(needed, (limit.budget().units() + NOTES_PER_PERIOD - 1) / NOTES_PER_PERIOD);
+        long units = Math.max(spent, Math.min(limit.budget().units(), spent + block));
+        budgetRequests.add(request);
+        topic.send(new NoteBudget(request, name, period, Math.max(units, noted)))
+                .exceptionally(failure -> {
+                    budgetRequests.remove(request);
+                    return null;
+                });
     }
 
     /** Sends a command, and waits until this coordinator has applied it. */
@@ -258,11 +369,13 @@ public final class ClusterControl implements BackgroundService {
         for (Priority priority : pausedQueues()) {
             topic.send(new PauseQueue(TaskIds.next(), priority, true, clock.instant()));
         }
+        limits.forEach((name, limit) -> topic.send(new SetLimit(TaskIds.next(), name, limit, clock.instant())));
+        budgets.forEach((name, note) -> topic.send(new NoteBudget(TaskIds.next(), name, note.period(), note.units())));
         fairnessWeights.forEach(
                 (key, weight) -> topic.send(new SetFairnessWeight(TaskIds.next(), key, weight, clock.instant())));
     }
 
-    private void received(ControlMessage message) {
+    private void received(ControlMessage message, long offset) {
         if (message instanceof ClearQueue command) {
             dispatcher.postToLane(lane -> lane.clear(command));
         } else if (message instanceof QueueCleared report) {
@@ -277,6 +390,10 @@ public final class ClusterControl implements BackgroundService {
             apply(command);
         } else if (message instanceof SetFairnessWeight command) {
             apply(command);
+        } else if (message instanceof SetLimit command) {
+            apply(command, offset);
+        } else if (message instanceof NoteBudget note) {
+            apply(note);
         } else if (message instanceof Probe probe) {
             probes.returned(probe);
         } else if (message instanceof SwitchStrategy command) {
@@ -303,6 +420,52 @@ public final class ClusterControl implements BackgroundService {
         Map<String, Double> weights = Map.copyOf(fairnessWeights);
         dispatcher.post(matcher -> matcher.setWeights(weights));
         completeCommand(command.commandId());
+    }
+
+    private void apply(SetLimit command, long offset) {
+        if (command.limit() == null) {
+            limits.remove(command.name());
+        } else {
+            limits.put(command.name(), command.limit());
+        }
+        limitsOffset = offset;
+        if (areLimitsRead) {
+            publishBook();
+        }
+        publishLimitsVersion().whenComplete((done, failure) -> {
+            if (failure == null) {
+                completeCommand(command.commandId());
+            }
+        });
+    }
+
+    private void publishBook() {
+        limitBook =
+                limitsOffset < 0 ? LimitBook.EMPTY : new LimitBook(topic.idOfMessages() + " " + limitsOffset, limits);
+        dispatcher.define(limitBook);
+    }
+
+    /** Only the writer of a note lets it be spent: it has read all notes that precede it. */
+    private void apply(NoteBudget note) {
+        boolean isMine = budgetRequests.remove(note.commandId());
+        NoteBudget last = budgets.get(note.name());
+        boolean isSamePeriod = last != null && last.period().equals(note.period());
+        long before = isSamePeriod && last != null ? last.units() : 0;
+        if (last != null && (isSamePeriod ? before > note.units() : isEarlier(note.period(), last.period()))) {
+            // Compaction must not keep it instead of the other.
+            NoteBudget known = last;
+            CompletableFuture.runAsync(() -> topic.send(known));
+            return;
+        }
+        budgets.put(note.name(), note);
+        if (isMine) {
+            usage.noteBudget(note.name(), note.period(), before, note.units(), note.commandId());
+        }
+    }
+
+    /** Of periods of the same kind. */
+    private static boolean isEarlier(String period, String other) {
+        return period.length() == other.length() && period.compareTo(other) < 0;
     }
 
     private void completeCommand(String commandId) {

@@ -11,6 +11,8 @@ import io.aitbc.coordinator.event.TaskEvents;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.kafka.TopicSettings;
+import io.aitbc.coordinator.limit.LimitBook;
+import io.aitbc.coordinator.limit.LimitState;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.LedgerTopic;
@@ -25,6 +27,7 @@ import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.HeldAssignment;
 import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.taskstate.TaskStates;
+import io.aitbc.coordinator.usage.LimitUsage;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.util.List;
@@ -41,6 +44,7 @@ import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
+import tools.jackson.databind.JsonNode;
 
 @Configuration(proxyBeanMethods = false)
 @EnableConfigurationProperties(DispatchSettings.class)
@@ -182,9 +186,12 @@ class DispatchConfiguration {
                 new Reservations(redis, id.text()),
                 assignments,
                 events,
+                deadLetters,
                 new LaneEffects.Announcements(
                         report -> control.getObject().report(report),
-                        offers -> wants.getObject().publishSlotOffers(offers)),
+                        offers -> wants.getObject().publishSlotOffers(offers),
+                        judgement -> control.getObject().noteBudgets(judgement),
+                        () -> control.getObject().publishLimitsVersion()),
                 dispatchMeters);
         Matcher matcher = new Matcher(
                 registry.healthPolicy(),
@@ -192,6 +199,8 @@ class DispatchConfiguration {
                 settings.strategy(),
                 RandomGenerator.getDefault(),
                 settings.payloadHeap());
+        // Until the definitions of limits have been read.
+        matcher.limits().define(LimitBook.UNREAD);
         Lane lane = new Lane(matcher, effects, settings.maxWaiting(), settings.batch());
         RecordIntake intake = new RecordIntake(records, deadLetters, mailbox, dispatchMeters);
         return new Dispatcher(
@@ -208,6 +217,11 @@ class DispatchConfiguration {
                 clock);
     }
 
+    @Bean
+    LimitUsage limitUsage(Redis redis) {
+        return new LimitUsage(redis);
+    }
+
     @Bean(destroyMethod = "")
     ClusterControl clusterControl(
             KafkaClients clients,
@@ -217,14 +231,21 @@ class DispatchConfiguration {
             Dispatcher dispatcher,
             QueueSizes sizes,
             Redis redis,
+            LimitUsage usage,
             DispatchSettings settings,
             Clock clock) {
         return new ClusterControl(
-                clients, shared, producer, topics, dispatcher, sizes, redis, settings.strategy(), clock);
+                clients, shared, producer, topics, dispatcher, sizes, redis, usage, settings.strategy(), clock);
     }
 
     @Bean(destroyMethod = "")
-    AgentView agentView(CoordinatorId id, Redis redis, Registry registry, Dispatcher dispatcher, Clock clock) {
+    AgentView agentView(
+            CoordinatorId id,
+            Redis redis,
+            Registry registry,
+            Dispatcher dispatcher,
+            ClusterControl control,
+            Clock clock) {
         return new AgentView(redis, registry, id.text(), new AgentView.Listener() {
             @Override
             public void agentsChanged(List<Agent> agents) {
@@ -256,6 +277,18 @@ class DispatchConfiguration {
             @Override
             public void unpublished(Set<String> taskIds) {
                 dispatcher.postToLane(lane -> lane.unpublished(taskIds));
+            }
+
+            @Override
+            public void limitsChanged(JsonNode states) {
+                Map<String, LimitState> parsed = LimitUsage.states(states, clock.instant());
+                control.noteOverspent(parsed);
+                dispatcher.post(matcher -> matcher.limits().update(parsed));
+            }
+
+            @Override
+            public void limitsUnknown() {
+                dispatcher.post(matcher -> matcher.limits().forgetStates());
             }
 
             @Override

@@ -7,6 +7,7 @@ import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.background.ThrottledWarning;
+import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.Backlog;
 import io.aitbc.coordinator.match.BacklogEntry;
 import io.aitbc.coordinator.match.Matcher;
@@ -70,8 +71,8 @@ public final class Dispatcher implements BackgroundService {
     private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
 
     private volatile boolean working;
-    private volatile LaneStats stats =
-            new LaneStats(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, List.of(), false);
+    private volatile LaneStats stats = new LaneStats(
+            Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, List.of(), List.of(), false);
 
     private final ThrottledWarning kafkaErrors =
             new ThrottledWarning(log, "{} rounds were cut short by Kafka errors: {}");
@@ -81,6 +82,9 @@ public final class Dispatcher implements BackgroundService {
     private final RateLimiter relocationLimiter = new RateLimiter(RELOCATION_INTERVAL);
     private final RateLimiter deletionLimiter = new RateLimiter(DELETION_CHECK_INTERVAL);
     private final RateLimiter topicCheckLimiter = new RateLimiter(TOPIC_CHECK_INTERVAL);
+    /** Whether all tasks have to be read again, because other limits apply to them. */
+    private boolean startsOver;
+
     private long lastTickNanos = System.nanoTime();
     /** Whether the last round left work that can be done at once. */
     private boolean hasMoreWork;
@@ -139,6 +143,11 @@ public final class Dispatcher implements BackgroundService {
     /** Runs a change of the lane on the dispatching thread, soon. */
     void postToLane(Consumer<Lane> change) {
         mailbox.post(() -> change.accept(lane));
+    }
+
+    /** Applies definitions of limits, soon. If other limits apply to tasks that wait, these are read again. */
+    void define(LimitBook limits) {
+        mailbox.post(() -> startsOver |= lane.define(limits));
     }
 
     public LaneStats stats() {
@@ -200,7 +209,10 @@ public final class Dispatcher implements BackgroundService {
 
     private void runRounds() {
         long failureResetAt = System.nanoTime() + FAILURE_RESET_DELAY.toNanos();
-        while (!thread.isClosing() && !(topicCheckLimiter.tryAcquire() && consumer.haveTopicsChanged())) {
+        startsOver = false;
+        while (!thread.isClosing()
+                && !startsOver
+                && !(topicCheckLimiter.tryAcquire() && consumer.haveTopicsChanged())) {
             runRound();
             working = true;
             if (System.nanoTime() - failureResetAt >= 0) {
@@ -246,8 +258,15 @@ public final class Dispatcher implements BackgroundService {
         if (relocationLimiter.tryAcquire()) {
             partitions.relocate(clock.instant().minus(recordRetention));
         }
+        if (startsOver) {
+            // Tasks are in groups by limits that no longer apply.
+            return;
+        }
         processRecords(poll());
         mailbox.runAll();
+        if (startsOver) {
+            return;
+        }
         Instant now = clock.instant();
         if (tickLimiter.tryAcquire()) {
             tick(now);
@@ -270,10 +289,20 @@ public final class Dispatcher implements BackgroundService {
         try {
             // While a fetch of a paused partition is buffered, a blocking poll busy-loops.
             boolean mayBlock = mailbox.block() && !hasMoreWork && !isAnyPaused;
-            return consumer.poll(!mayBlock ? Duration.ZERO : isBusy ? BUSY_POLL_INTERVAL : IDLE_POLL);
+            return consumer.poll(!mayBlock ? Duration.ZERO : isBusy ? BUSY_POLL_INTERVAL : idlePoll());
         } finally {
             mailbox.unblock();
         }
+    }
+
+    /** Until records arrive, at most until a limit has units again. */
+    private Duration idlePoll() {
+        Instant due = lane.nextDue();
+        if (due.equals(Instant.MAX)) {
+            return IDLE_POLL;
+        }
+        Duration left = Duration.between(clock.instant(), due);
+        return left.isNegative() ? Duration.ZERO : left.compareTo(IDLE_POLL) < 0 ? left.plusMillis(1) : IDLE_POLL;
     }
 
     private void awaitMail() {
@@ -328,6 +357,7 @@ public final class Dispatcher implements BackgroundService {
                 scheduled,
                 Json.tree(lane.matcher().blocked(LaneStats.MAX_BLOCKED)),
                 lane.matcher().waitingKeys(LaneStats.MAX_KEYS),
+                lane.matcher().waitingLimits(LaneStats.MAX_LIMITS, now),
                 lane.isBacklogFull());
     }
 

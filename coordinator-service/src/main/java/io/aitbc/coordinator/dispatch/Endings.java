@@ -2,6 +2,7 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.match.BacklogEntry;
+import io.aitbc.coordinator.match.Limits;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.TaskSummary;
 import io.aitbc.coordinator.match.WaitingTask;
@@ -15,7 +16,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 
-/** Tasks that are ended instead of assigned: those that have expired, and those that a clear covers. They are in no backlog. */
+/** Tasks that are ended instead of assigned: those that have expired, those that a clear covers, and those
+ * that could never start. They are in no backlog. */
 final class Endings {
     /** Maximum number of concurrent batches in Redis: enough to keep it busy. */
     private static final int MAX_PENDING_BATCHES = 4;
@@ -23,14 +25,20 @@ final class Endings {
     private final OwnedPartitions partitions;
     private final Payloads payloads;
     private final Unverified unverified;
+    private final Limits limits;
+
     private final SideEffects effects;
     private final PendingRequests pendingRequests;
     private final Backoff backoff;
     private final LaneClock clock;
     private final int batch;
 
-    /** Why a task ends. */
-    private record Reason(TaskStatus status, String clearId) {}
+    /**
+     * Why a task ends.
+     *
+     * @param note the clear command that covers it; why it fails, if the status is failed
+     */
+    private record Reason(TaskStatus status, String note) {}
 
     private record Ending(BacklogEntry entry, Reason reason) {}
 
@@ -48,6 +56,7 @@ final class Endings {
             OwnedPartitions partitions,
             Payloads payloads,
             Unverified unverified,
+            Limits limits,
             SideEffects effects,
             PendingRequests pendingRequests,
             Backoff backoff,
@@ -56,6 +65,7 @@ final class Endings {
         this.partitions = partitions;
         this.payloads = payloads;
         this.unverified = unverified;
+        this.limits = limits;
         this.effects = effects;
         this.pendingRequests = pendingRequests;
         this.backoff = backoff;
@@ -64,8 +74,8 @@ final class Endings {
     }
 
     /** Adds a task that has left the backlog. */
-    void add(BacklogEntry entry, TaskStatus status, String clearId) {
-        Reason reason = new Reason(status, clearId);
+    void add(BacklogEntry entry, TaskStatus status, String note) {
+        Reason reason = new Reason(status, note);
         WaitingTask task = entry.task();
         if (task == null) {
             unrequested.add(new Ending(entry, reason));
@@ -75,11 +85,11 @@ final class Endings {
     }
 
     /** Adds a task that has not been in the backlog. Its payload is kept if few others are. */
-    void add(WaitingTask task, TaskStatus status, String clearId) {
+    void add(WaitingTask task, TaskStatus status, String note) {
         if (ready.size() < 2 * batch) {
-            ready.add(new Ready(task, new Reason(status, clearId)));
+            ready.add(new Ready(task, new Reason(status, note)));
         } else {
-            add(BacklogEntry.of(TaskSummary.of(task)), status, clearId);
+            add(BacklogEntry.of(TaskSummary.of(task)), status, note);
         }
     }
 
@@ -132,7 +142,7 @@ final class Endings {
                 .map(task -> Objects.requireNonNull(partitions.of(task.position())))
                 .toList();
         pendingRequests.handle(
-                effects.endWaiting(tasks, reason.status, reason.clearId, clock.now()), (ended, failure) -> {
+                effects.endWaiting(tasks, reason.status, reason.note, limits.book(), clock.now()), (ended, failure) -> {
                     pendingBatches--;
                     if (failure != null) {
                         backoff.onFailure(failure, clock.now());

@@ -4,6 +4,7 @@ import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
+import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.BacklogEntry;
 import io.aitbc.coordinator.match.LaneTime;
 import io.aitbc.coordinator.match.Matcher;
@@ -66,8 +67,10 @@ final class Lane {
         this.unrecorded = new Unrecorded(matcher.backlog(), batch);
         this.unverified = new Unverified(partitions);
         this.payloads = new Payloads(partitions, effects, pendingRequests, clock, log);
-        this.endings = new Endings(partitions, payloads, unverified, effects, pendingRequests, backoff, clock, batch);
-        this.waiting = new Waiting(matcher.backlog(), partitions, unrecorded, unverified, endings, payloads, clock);
+        this.endings = new Endings(
+                partitions, payloads, unverified, matcher.limits(), effects, pendingRequests, backoff, clock, batch);
+        this.waiting = new Waiting(
+                matcher.backlog(), matcher.limits(), partitions, unrecorded, unverified, endings, payloads, clock);
         this.relocations =
                 new Relocations(matcher.backlog(), partitions, payloads, waiting, endings, effects, pendingRequests);
         this.clears = new Clears(partitions, matcher.backlog(), endings, effects);
@@ -248,6 +251,8 @@ final class Lane {
             payloads.clockSetBack();
             waiting.clockSetBack();
             remoteDemand.reset();
+            assigner.clockSetBack();
+            matcher.limits().clockSetBack();
         }
     }
 
@@ -298,6 +303,21 @@ final class Lane {
         matcher.pause(pausedQueues);
     }
 
+    /**
+     * Applies definitions of limits.
+     *
+     * @return whether tasks that wait have to be read again, because other limits apply to them
+     */
+    boolean define(LimitBook limits) {
+        return matcher.limits().define(limits) && matcher.backlog().size() > 0;
+    }
+
+    /** When tasks may be placed that limits keep back, if nothing happens before. */
+    Instant nextDue() {
+        boolean canAssign = backoff.isOver(clock.now()) && assigner.canAssign();
+        return canAssign ? matcher.limits().nextDue() : Instant.MAX;
+    }
+
     /** Schedules publication of tasks that wait here although an agent is recorded as holding them: it never received them. */
     void unpublished(Collection<String> taskIds) {
         waiting.unpublished(taskIds);
@@ -313,9 +333,14 @@ final class Lane {
         waiting.cancelled(taskIds);
     }
 
-    /** Stores the current wants of another coordinator's lane, and how far it has come. */
-    void updateRemoteWants(String coordinatorId, List<Want> wants, List<LaneTime> times, Instant at) {
-        remoteDemand.update(coordinatorId, wants, times, at);
+    /**
+     * Stores the current wants of another coordinator's lane, and how far it has come.
+     *
+     * @param limits the level of the most urgent task that each limit keeps back there
+     */
+    void updateRemoteWants(
+            String coordinatorId, List<Want> wants, List<LaneTime> times, Map<String, Integer> limits, Instant at) {
+        remoteDemand.update(coordinatorId, wants, times, limits, at);
     }
 
     /** Accepts one free slot on each of these agents, yielded by another coordinator to the aged tasks that wait here. */

@@ -3,9 +3,12 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.AssignmentPublisher;
+import io.aitbc.coordinator.assign.Judgement;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.event.TaskEvents;
+import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.SlotOffer;
@@ -14,6 +17,7 @@ import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -39,11 +43,21 @@ final class LaneEffects implements SideEffects {
     private final Reservations reservations;
     private final AssignmentPublisher assignments;
     private final TaskEvents events;
+    private final DeadLetters deadLetters;
     private final Announcements announcements;
     private final DispatchMeters meters;
 
-    /** Senders of a lane's messages to the other coordinators. */
-    record Announcements(Consumer<QueueCleared> cleared, Consumer<List<SlotOffer>> slotOffers) {}
+    /**
+     * Senders of a lane's messages to the other coordinators.
+     *
+     * @param budgets notes more of budgets, so that it may be spent
+     * @param outdated called if the definitions of limits here are others than those that Redis goes by
+     */
+    record Announcements(
+            Consumer<QueueCleared> cleared,
+            Consumer<List<SlotOffer>> slotOffers,
+            Consumer<Judgement> budgets,
+            Runnable outdated) {}
 
     LaneEffects(
             Mailbox mailbox,
@@ -56,6 +70,7 @@ final class LaneEffects implements SideEffects {
             Reservations reservations,
             AssignmentPublisher assignments,
             TaskEvents events,
+            DeadLetters deadLetters,
             Announcements announcements,
             DispatchMeters meters) {
         this.mailbox = mailbox;
@@ -68,16 +83,23 @@ final class LaneEffects implements SideEffects {
         this.reservations = reservations;
         this.assignments = assignments;
         this.events = events;
+        this.deadLetters = deadLetters;
         this.announcements = announcements;
         this.meters = meters;
     }
 
     @Override
-    public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
-        return mailbox.relay(reservations
-                .reserve(placements, now)
-                .thenApply(meters::countRulings)
-                .thenCompose(verdicts -> after(verdicts, events.publish(LaneEvents.ofEnded(verdicts, now)))));
+    public CompletableFuture<Judgement> reserve(List<Placement> placements, LimitBook limits, Instant now) {
+        return mailbox.relay(reservations.reserve(placements, limits, now).thenCompose(judgement -> {
+            List<Verdict> verdicts = meters.countRulings(judgement.verdicts());
+            if (!judgement.toNote().isEmpty()) {
+                announcements.budgets.accept(judgement);
+            }
+            if (verdicts.stream().anyMatch(verdict -> verdict.ruling() == Verdict.Ruling.OUTDATED)) {
+                announcements.outdated.run();
+            }
+            return after(judgement, events.publish(LaneEvents.ofEnded(verdicts, now)));
+        }));
     }
 
     private static <T> CompletableFuture<T> after(T answer, CompletableFuture<Void> published) {
@@ -86,14 +108,31 @@ final class LaneEffects implements SideEffects {
 
     @Override
     public CompletableFuture<List<Boolean>> endWaiting(
-            List<WaitingTask> tasks, TaskStatus status, String clearId, Instant now) {
+            List<WaitingTask> tasks, TaskStatus status, String note, LimitBook limits, Instant now) {
+        boolean fail = status == TaskStatus.FAILED;
         return mailbox.relay(reservations
-                .endWaiting(tasks, status, clearId, now)
-                .thenCompose(endings -> after(
-                        endings.stream()
-                                .map(ending -> ending == Reservations.Ending.ENDED)
-                                .toList(),
-                        events.publish(LaneEvents.ofEndings(tasks, endings, status, now)))));
+                .endWaiting(tasks, status, note, limits, now)
+                .thenCompose(endings -> {
+                    List<Boolean> ended = endings.stream()
+                            .map(ending -> ending == Reservations.Ending.ENDED)
+                            .toList();
+                    CompletableFuture<Void> published =
+                            events.publish(LaneEvents.ofEndings(tasks, endings, status, note, now));
+                    return after(
+                            ended, fail ? published.thenCompose(done -> deadLetter(tasks, ended, note)) : published);
+                }));
+    }
+
+    private CompletableFuture<Void> deadLetter(List<WaitingTask> tasks, List<Boolean> ended, String why) {
+        List<CompletableFuture<Void>> letters = new ArrayList<>();
+        for (int i = 0; i < tasks.size(); i++) {
+            if (ended.get(i)) {
+                WaitingTask waiting = tasks.get(i);
+                letters.add(
+                        deadLetters.overLimit(waiting.task(), waiting.position().priority(), why, waiting.trace()));
+            }
+        }
+        return CompletableFuture.allOf(letters.toArray(CompletableFuture[]::new));
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.dispatch;
 
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Reservations;
@@ -30,9 +31,9 @@ final class LaneEvents {
             WaitingTask waiting = verdict.placement().waiting();
             switch (verdict.ruling()) {
                 case WAS_HELD -> events.add(assigned(verdict));
-                case CANCELLED -> addEnd(waiting, TaskStatus.CANCELLED, now, events);
-                case EXPIRED -> addEnd(waiting, TaskStatus.EXPIRED, now, events);
-                case ENDED, DUPLICATE, GRANTED, LIVE, FULL, UNAVAILABLE -> {
+                case CANCELLED -> addEnd(waiting, TaskStatus.CANCELLED, "", now, events);
+                case EXPIRED -> addEnd(waiting, TaskStatus.EXPIRED, "", now, events);
+                case ENDED, FAILED, DUPLICATE, GRANTED, LIVE, FULL, UNAVAILABLE, LIMITED, OUTDATED -> {
                     // Published by others, or together with the assignment.
                 }
             }
@@ -50,25 +51,31 @@ final class LaneEvents {
         return events;
     }
 
-    /** @param status cancelled or expired */
+    /**
+     * @param status cancelled, expired or failed
+     * @param note why they failed, if they did
+     */
     static List<TaskEvent> ofEndings(
-            List<WaitingTask> tasks, List<Reservations.Ending> endings, TaskStatus status, Instant now) {
+            List<WaitingTask> tasks, List<Reservations.Ending> endings, TaskStatus status, String note, Instant now) {
         List<TaskEvent> events = new ArrayList<>();
         for (int i = 0; i < tasks.size(); i++) {
             if (endings.get(i) == Reservations.Ending.ENDED) {
-                addEnd(tasks.get(i), status, now, events);
+                addEnd(tasks.get(i), status, note, now, events);
             }
         }
         return events;
     }
 
-    private static void addEnd(WaitingTask waiting, TaskStatus status, Instant now, List<TaskEvent> events) {
+    private static void addEnd(
+            WaitingTask waiting, TaskStatus status, String note, Instant now, List<TaskEvent> events) {
         int attempt = waiting.task().attempt();
         addAccepted(waiting, events);
         events.add(
-                status == TaskStatus.EXPIRED
-                        ? TaskEvent.expired(waiting.id(), attempt, now)
-                        : TaskEvent.cancelled(waiting.id(), attempt, null, now));
+                switch (status) {
+                    case EXPIRED -> TaskEvent.expired(waiting.id(), attempt, now);
+                    case FAILED -> TaskEvent.overLimit(waiting.id(), attempt, Json.tree(note), now);
+                    default -> TaskEvent.cancelled(waiting.id(), attempt, null, now);
+                });
     }
 
     /** Later attempts need none: the events of earlier ones have been published. */

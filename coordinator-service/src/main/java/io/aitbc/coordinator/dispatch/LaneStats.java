@@ -6,6 +6,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.match.BlockedGroup;
 import io.aitbc.coordinator.match.WaitingKey;
+import io.aitbc.coordinator.match.WaitingLimit;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -28,6 +29,7 @@ import tools.jackson.databind.JsonNode;
  * @param scheduled number of waiting tasks that are not due yet, by priority; absent where there are none
  * @param blocked the largest groups of waiting tasks that lack a free agent, at most {@value #MAX_BLOCKED}, see {@link #blockedGroups}
  * @param waitingKeys the fairness keys with the most waiting tasks, at most {@value #MAX_KEYS}; empty if no task has a key
+ * @param waitingLimits the limits that keep most tasks back, at most {@value #MAX_LIMITS}
  * @param backlogFull whether it has no memory for more waiting tasks, so that it reads no further
  */
 public record LaneStats(
@@ -46,14 +48,19 @@ public record LaneStats(
         @JsonProperty("waiting_keys") @JsonInclude(JsonInclude.Include.NON_EMPTY)
         List<WaitingKey> waitingKeys,
 
+        @JsonProperty("waiting_limits") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+        List<WaitingLimit> waitingLimits,
+
         @JsonProperty("backlog_full") Boolean backlogFull) {
     static final int MAX_BLOCKED = 100;
     public static final int MAX_KEYS = 100;
+    static final int MAX_LIMITS = 100;
     private static final Logger log = LoggerFactory.getLogger(LaneStats.class);
 
     public LaneStats {
         // Absent from an earlier version.
         waitingKeys = waitingKeys == null ? List.of() : waitingKeys;
+        waitingLimits = waitingLimits == null ? List.of() : waitingLimits;
         scheduled = scheduled == null ? Map.of() : scheduled;
         backlogFull = Boolean.TRUE.equals(backlogFull);
     }
@@ -85,6 +92,7 @@ public record LaneStats(
                 assignedPerSecond,
                 scheduled,
                 null,
+                List.of(),
                 List.of(),
                 backlogFull);
     }

@@ -50,7 +50,8 @@ final class RecordIntake {
                 lane.addWaiting(records.read(record, position), now);
                 return true;
             }
-            TaskSummary summary = records.summary(record, position);
+            TaskSummary summary = records.summary(
+                    record, position, lane.matcher().limits().book().readsTaskType());
             if (lane.needsPayload(summary)) {
                 lane.addWaiting(records.read(record, position), now);
             } else {

@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** The wants of other coordinators' lanes, and how far these have come, each valid for a second. */
+/** The wants of other coordinators' lanes, how far these have come, and what limits keep back there, each valid for a second. */
 final class RemoteDemand {
     private static final Duration TTL = Duration.ofSeconds(1);
 
@@ -20,11 +20,11 @@ final class RemoteDemand {
     /** Whether wants have changed or expired since the matcher was last updated. */
     private boolean changed;
 
-    private record Wants(List<Want> wants, List<LaneTime> times, Instant at) {}
+    private record Wants(List<Want> wants, List<LaneTime> times, Map<String, Integer> limits, Instant at) {}
 
     /** Replaces the wants of a coordinator. */
-    void update(String coordinatorId, List<Want> wants, List<LaneTime> times, Instant at) {
-        byCoordinator.put(coordinatorId, new Wants(wants, times, at));
+    void update(String coordinatorId, List<Want> wants, List<LaneTime> times, Map<String, Integer> limits, Instant at) {
+        byCoordinator.put(coordinatorId, new Wants(wants, times, limits, at));
         changed = true;
     }
 
@@ -50,12 +50,15 @@ final class RemoteDemand {
             changed = false;
             Map<String, List<Want>> wants = new HashMap<>();
             Map<String, List<LaneTime>> times = new HashMap<>();
+            Map<String, Integer> limits = new HashMap<>();
             byCoordinator.forEach((coordinatorId, one) -> {
                 wants.put(coordinatorId, one.wants);
                 times.put(coordinatorId, one.times);
+                one.limits.forEach((name, level) -> limits.merge(name, level, Math::min));
             });
             matcher.setRemoteWants(wants);
             matcher.setLaneTimes(times, now);
+            matcher.limits().setRemote(limits);
         }
     }
 

@@ -2,7 +2,9 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.assign.Judgement;
 import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.SlotOffer;
@@ -18,12 +20,21 @@ import java.util.concurrent.CompletableFuture;
  * call returns.
  */
 interface SideEffects {
-    /** Judges placements; if the request fails, it is unknown which were granted. */
-    CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now);
+    /**
+     * Judges placements; if the request fails, it is unknown which were granted.
+     *
+     * @param limits the definitions of limits that they are based on
+     */
+    CompletableFuture<Judgement> reserve(List<Placement> placements, LimitBook limits, Instant now);
 
-    /** Ends tasks that no agent has; false for tasks that an agent has after all, or that had ended otherwise. */
+    /**
+     * Ends tasks that no agent has; false for tasks that an agent has after all, or that had ended otherwise.
+     *
+     * @param note the clear command that they are counted for; why they fail, if the status is failed: they are dead-lettered
+     * @param limits the definitions of limits that they failed because of
+     */
     CompletableFuture<List<Boolean>> endWaiting(
-            List<WaitingTask> tasks, TaskStatus status, String clearId, Instant now);
+            List<WaitingTask> tasks, TaskStatus status, String note, LimitBook limits, Instant now);
 
     CompletableFuture<Void> publish(Verdict verdict);
 

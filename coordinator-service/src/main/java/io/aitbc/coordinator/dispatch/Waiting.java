@@ -1,9 +1,11 @@
 package io.aitbc.coordinator.dispatch;
 
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.match.Backlog;
 import io.aitbc.coordinator.match.BacklogEntry;
+import io.aitbc.coordinator.match.Limits;
 import io.aitbc.coordinator.match.TaskSummary;
 import io.aitbc.coordinator.match.WaitingTask;
 import java.time.Duration;
@@ -12,6 +14,7 @@ import java.util.BitSet;
 import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -24,6 +27,7 @@ final class Waiting {
     private static final int LOW_BITS = 0xFFFF;
 
     private final Backlog backlog;
+    private final Limits limits;
     private final OwnedPartitions partitions;
     private final Unrecorded unrecorded;
     private final Unverified unverified;
@@ -39,6 +43,7 @@ final class Waiting {
 
     Waiting(
             Backlog backlog,
+            Limits limits,
             OwnedPartitions partitions,
             Unrecorded unrecorded,
             Unverified unverified,
@@ -46,6 +51,7 @@ final class Waiting {
             Payloads payloads,
             LaneClock clock) {
         this.backlog = backlog;
+        this.limits = limits;
         this.partitions = partitions;
         this.unrecorded = unrecorded;
         this.unverified = unverified;
@@ -94,10 +100,30 @@ final class Waiting {
         }
     }
 
+    /**
+     * Publishes what may be missing of a task that failed while it waited.
+     *
+     * @param error as JSON
+     */
+    void failed(WaitingTask task, String error) {
+        fail(task, Json.MAPPER.readTree(error).asString(error));
+    }
+
+    private void fail(WaitingTask task, String why) {
+        if (partitions.of(task.position()) != null) {
+            endings.add(task, TaskStatus.FAILED, why);
+        }
+    }
+
     private @Nullable BacklogEntry addTo(OwnedPartition partition, WaitingTask task) {
         String clearId = partition.clearOf(task.position().offset());
         if (clearId != null) {
             endings.add(task, TaskStatus.CANCELLED, clearId);
+            return null;
+        }
+        String impossible = limits.book().impossible(task.task());
+        if (impossible != null) {
+            endings.add(task, TaskStatus.FAILED, impossible);
             return null;
         }
         return backlog.add(task, clock.now());
@@ -118,6 +144,15 @@ final class Waiting {
     /** Takes the tasks out of the backlog that must no longer wait. */
     void takeOut() {
         backlog.takeExpired(clock.now()).forEach(entry -> endings.add(entry, TaskStatus.EXPIRED, ""));
+        for (BacklogEntry entry : limits.takeImpossible()) {
+            WaitingTask task = Objects.requireNonNull(entry.task());
+            String impossible = limits.book().impossible(task.task());
+            if (impossible == null) {
+                putBack(task);
+            } else {
+                fail(task, impossible);
+            }
+        }
         if (cancelled.isEmpty() && unpublished.isEmpty() || clock.now().isBefore(nextSearch)) {
             return;
         }

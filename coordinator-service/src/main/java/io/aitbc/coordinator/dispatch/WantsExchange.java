@@ -29,7 +29,7 @@ import tools.jackson.databind.JsonNode;
 /**
  * Exchanges wants with other coordinators, a few times a second: the tasks that wait here for full agents. An agent that becomes free thus
  * goes to the most urgent task, whichever lane it waits in. Slots yielded to aged tasks elsewhere are announced immediately, since nobody
- * uses them until then. Sends nothing while no task waits for full agents.
+ * uses them until then. Sends nothing while no task waits for full agents or for limits.
  */
 public final class WantsExchange implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(WantsExchange.class);
@@ -50,17 +50,22 @@ public final class WantsExchange implements BackgroundService {
      * Message format of the channel.
      *
      * @param times absent from an earlier version, see {@link #laneTimes}
+     * @param limits the level of the most urgent task that each limit keeps back; absent if there is none
      */
     record Message(
             @JsonProperty("coordinator") String coordinator,
             @JsonProperty("wants") List<Want> wants,
 
             @JsonProperty("times") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
-            JsonNode times) {
+            JsonNode times,
+
+            @JsonProperty("limits") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+            Map<String, Integer> limits) {
         Message {
             if (coordinator == null || wants == null || wants.stream().anyMatch(Objects::isNull)) {
                 throw new IllegalArgumentException("coordinator and wants are required");
             }
+            limits = limits == null ? Map.of() : limits;
         }
 
         /** How far the lane has come. What another version reports in another way is left out. */
@@ -147,13 +152,16 @@ public final class WantsExchange implements BackgroundService {
 
     private void publishWants(Lane lane) {
         List<Want> wants = lane.matcher().wants(clock.instant(), MAX_WANTS);
-        if (!wants.isEmpty() || hadWants) {
+        Map<String, Integer> limits = lane.matcher().limits().mostUrgent();
+        boolean hasWants = !wants.isEmpty() || !limits.isEmpty();
+        if (hasWants || hadWants) {
             // The end of wants is announced once; otherwise other lanes would keep agents free until the wants expire.
             publish(
                     Keys.WANTS,
-                    new Message(coordinatorId, wants, Json.tree(lane.matcher().laneTimes(wants, clock.instant()))));
+                    new Message(
+                            coordinatorId, wants, Json.tree(lane.matcher().laneTimes(wants, clock.instant())), limits));
         }
-        hadWants = !wants.isEmpty();
+        hadWants = hasWants;
     }
 
     /** Announces the slots that other coordinators may use. */
@@ -177,7 +185,11 @@ public final class WantsExchange implements BackgroundService {
             Message message = Json.read(text, Message.class);
             if (!message.coordinator().equals(coordinatorId)) {
                 dispatcher.postToLane(lane -> lane.updateRemoteWants(
-                        message.coordinator(), message.wants(), message.laneTimes(), clock.instant()));
+                        message.coordinator(),
+                        message.wants(),
+                        message.laneTimes(),
+                        message.limits(),
+                        clock.instant()));
             }
         } catch (Json.MalformedMessageException e) {
             log.atDebug().log("Malformed wants: {}", e.getMessage());

@@ -31,7 +31,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Redrives permanently failed tasks. Thread-safe. */
 public final class Redrive {
-    private static final Script REDRIVE = Script.load(Redrive.class, "redrive");
+    private static final Script REDRIVE = Script.loadWithLimits(Redrive.class, "redrive");
     private static final long WAIT_SECONDS = 10;
     private static final long RETRY_INTERVAL_MS = 20;
     /** Longer than the holder waits for Kafka and Redis. */

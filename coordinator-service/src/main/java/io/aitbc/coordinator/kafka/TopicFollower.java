@@ -35,13 +35,14 @@ public final class TopicFollower implements AutoCloseable {
     private final Clock clock;
     private final ConsumerLoop loop;
     private final CountDownLatch caughtUp = new CountDownLatch(1);
+    private Runnable onCaughtUp = () -> {};
     /** The offset of the last record at startup; used by the thread only. */
     private long newest;
 
     /** Where a new consumer continues: read from the beginning again, deleted records would come back for a while. */
     private long next;
 
-    private @Nullable Uuid topicId;
+    private volatile @Nullable Uuid topicId;
     /** Keys in a re-created topic, until its first records have been read. */
     private @Nullable Set<String> keysInNewTopic;
 
@@ -96,6 +97,12 @@ public final class TopicFollower implements AutoCloseable {
         return caughtUp.getCount() == 0;
     }
 
+    /** The id of the topic that is read; null until it has been found. */
+    public @Nullable String topicId() {
+        Uuid id = topicId;
+        return id == null ? null : id.toString();
+    }
+
     public boolean isMissing() {
         return shared.id(topic) == null;
     }
@@ -129,7 +136,15 @@ public final class TopicFollower implements AutoCloseable {
         }
     }
 
+    /** Sets what is called, by the thread that passes records on, once all records that were there at startup have been passed on. Call before {@link #start}. */
+    public void whenCaughtUp(Runnable action) {
+        onCaughtUp = action;
+    }
+
     private void reachedEnd() {
+        if (!isCaughtUp()) {
+            onCaughtUp.run();
+        }
         caughtUp.countDown();
         if (keysInNewTopic != null) {
             onNewTopic.accept(keysInNewTopic);

@@ -2,7 +2,6 @@ package io.aitbc.coordinator.match;
 
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
-import io.aitbc.contracts.Task;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -48,6 +47,7 @@ public final class Backlog {
     /** Most tasks have the same requirements as the previous one, or none: this saves the lookup. */
     private @Nullable Requirements lastRequired;
 
+    private List<String> lastLimits = List.of();
     private @Nullable TaskGroup last;
 
     private final PositionSet waiting = new PositionSet();
@@ -63,6 +63,7 @@ public final class Backlog {
     /** By level: the tasks that are not due yet. */
     private final int[] scheduled = new int[Priority.values().length];
 
+    private final Limits limits = new Limits();
     private final FairShares shares;
     private final Function<Requirements, TaskGroup> newGroup;
     private final Consumer<TaskGroup> forgotten;
@@ -95,15 +96,27 @@ public final class Backlog {
      * @return its entry; null if the task already waits
      */
     public @Nullable BacklogEntry add(WaitingTask task, Instant now) {
-        return add(TaskSummary.of(task), task, now);
+        return add(summary(task), task, now);
+    }
+
+    private TaskSummary summary(WaitingTask task) {
+        return TaskSummary.of(task, limits.book().readsTaskType());
     }
 
     /** Sets the places of the key of a task after its tags have decreased. */
-    void replace(Task task) {
-        TaskGroup group = groups.get(Conditions.of(task.requirements()));
+    void replace(WaitingTask task) {
+        TaskGroup group = group(summary(task));
         if (group != null) {
-            group.replace(FairShares.key(task));
+            group.replace(FairShares.key(task.task()));
         }
+    }
+
+    private @Nullable TaskGroup group(TaskSummary task) {
+        return groups.get(Conditions.of(task.requirements(), limits.names(task)));
+    }
+
+    Limits limits() {
+        return limits;
     }
 
     /** Adds a task without its payload, which is read again before its turn. */
@@ -115,7 +128,8 @@ public final class Backlog {
         if (!waiting.add(summary.position())) {
             return null;
         }
-        BacklogEntry entry = BacklogEntry.of(summary);
+        List<String> names = limits.names(summary);
+        BacklogEntry entry = BacklogEntry.of(summary, names);
         boolean hasRoom = hasRoom();
         if (task != null) {
             load(entry, task);
@@ -135,7 +149,7 @@ public final class Backlog {
                 return entry;
             }
         }
-        enqueue(entry, summary.requirements(), summary.key(), hasRoom);
+        enqueue(entry, summary.requirements(), names, summary.key(), hasRoom);
         return entry;
     }
 
@@ -172,7 +186,7 @@ public final class Backlog {
         if (!hasRoom()) {
             return false;
         }
-        TaskGroup group = groups.get(Conditions.of(task.requirements()));
+        TaskGroup group = group(task);
         return group == null || !group.lacksPayloads(task.position().priority().ordinal(), task.key());
     }
 
@@ -194,7 +208,7 @@ public final class Backlog {
         unreachablePartitions.remove(entry.partitionKey());
         if (unreachable.remove(entry)) {
             entry.setNear(false);
-            enqueue(entry, task.task().requirements(), FairShares.key(task.task()), true);
+            enqueue(entry, task.task().requirements(), limits.names(summary(task)), FairShares.key(task.task()), true);
         }
         return entry.task != null;
     }
@@ -381,7 +395,7 @@ public final class Backlog {
             if (!due.isRemoved()) {
                 due.isScheduled = false;
                 scheduled[due.level()]--;
-                enqueue(due, due.requirements, due.key, hasRoom());
+                enqueue(due, due.requirements, due.limits, due.key, hasRoom());
             }
         }
     }
@@ -395,7 +409,7 @@ public final class Backlog {
         return groups.values();
     }
 
-    /** The {@link Requirements#conditions} as a key, without repeating validation that has already been done. */
+    /** The {@link Requirements#conditions} and the names of limits as a key, without repeating validation that has already been done. */
     record Conditions(
             @Nullable String agentType,
             List<String> capabilities,
@@ -404,8 +418,9 @@ public final class Backlog {
             @Nullable Double minHealthScore,
             @Nullable String region,
             @Nullable String agentId,
-            @Nullable String chainId) {
-        static Conditions of(Requirements requirements) {
+            @Nullable String chainId,
+            List<String> limits) {
+        static Conditions of(Requirements requirements, List<String> limits) {
             return new Conditions(
                     requirements.agentType(),
                     requirements.capabilities(),
@@ -414,24 +429,36 @@ public final class Backlog {
                     requirements.minHealthScore(),
                     requirements.region(),
                     requirements.agentId(),
-                    requirements.chainId());
+                    requirements.chainId(),
+                    limits);
         }
     }
 
-    private void enqueue(BacklogEntry entry, Requirements requirements, String key, boolean hasRoom) {
-        if (last == null || lastRequired != requirements) {
-            Conditions conditions = Conditions.of(requirements);
+    private void enqueue(
+            BacklogEntry entry, Requirements requirements, List<String> names, String key, boolean hasRoom) {
+        if (last == null || lastRequired != requirements || !lastLimits.equals(names)) {
+            Conditions conditions = Conditions.of(requirements, names);
             if (groups.size() > groupsBeforeScan && !groups.containsKey(conditions)) {
                 forgetIdleGroups();
                 groupsBeforeScan = Math.max(MAX_GROUPS_KEPT, 2 * groups.size());
             }
-            last = groups.computeIfAbsent(conditions, unknown -> newGroup.apply(requirements.conditions()));
+            last = groups.computeIfAbsent(conditions, unknown -> openGroup(requirements, names));
             lastRequired = requirements;
+            lastLimits = names;
         }
         last.add(entry, key, hasRoom);
+        if (entry.level() < last.keptBackLevel) {
+            limits.reconsider(last);
+        }
         if (!entry.isNear()) {
             unload(entry);
         }
+    }
+
+    private TaskGroup openGroup(Requirements requirements, List<String> names) {
+        TaskGroup group = newGroup.apply(requirements.conditions());
+        limits.open(group, names);
+        return group;
     }
 
     private void forgetIdleGroups() {
@@ -440,6 +467,7 @@ public final class Backlog {
             boolean isIdle = group.isEmpty();
             if (isIdle) {
                 group.close();
+                limits.close(group);
                 forgotten.accept(group);
             }
             return isIdle;

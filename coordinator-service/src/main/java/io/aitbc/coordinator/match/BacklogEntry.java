@@ -4,6 +4,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import java.time.Instant;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -43,11 +44,20 @@ public class BacklogEntry {
         this.place = position.priority().ordinal() << PRIORITY_SHIFT | position.partition();
     }
 
-    /** An entry without a payload. */
+    /** An entry without a payload, of a task that is in no backlog. */
     public static BacklogEntry of(TaskSummary summary) {
+        return of(summary, List.of());
+    }
+
+    /**
+     * An entry without a payload.
+     *
+     * @param limits the names of the limits that the task uses
+     */
+    static BacklogEntry of(TaskSummary summary, List<String> limits) {
         return summary.notBefore() == null && summary.expiresAt() == null
                 ? new BacklogEntry(summary)
-                : new Timed(summary);
+                : new Timed(summary, limits);
     }
 
     /** An entry of a task that must not be assigned before a time, or not after one. */
@@ -59,6 +69,7 @@ public class BacklogEntry {
         /** Needed to find its group when it is due. */
         final Requirements requirements;
 
+        final List<String> limits;
         final String key;
 
         /** Whether it is kept apart because it is not due yet. */
@@ -67,9 +78,10 @@ public class BacklogEntry {
         private final Instant notBefore;
         private final Instant expiresAt;
 
-        private Timed(TaskSummary summary) {
+        private Timed(TaskSummary summary, List<String> limits) {
             super(summary);
             this.requirements = summary.requirements();
+            this.limits = limits;
             this.key = summary.key();
             this.notBefore = Objects.requireNonNullElse(summary.notBefore(), Instant.MIN);
             this.expiresAt = Objects.requireNonNullElse(summary.expiresAt(), Instant.MAX);

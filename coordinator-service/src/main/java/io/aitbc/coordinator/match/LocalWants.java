@@ -25,7 +25,8 @@ final class LocalWants {
     /** At most {@code limit} groups of tasks, the most urgent first, and as many aged ones, the longest waiting first. */
     List<Want> list(Set<Priority> paused, Instant now, int limit) {
         Stream<Want> aged = backlog.groups().stream()
-                .filter(group -> lacksAgents(group) && !group.pool.members().isEmpty())
+                .filter(group ->
+                        lacksAgents(group, now) && !group.pool.members().isEmpty())
                 .flatMap(group -> group.aged(entry -> aging.isAged(entry, now), paused).stream())
                 .sorted(TaskGroup.Head.BY_WAITING)
                 .limit(limit)
@@ -37,10 +38,13 @@ final class LocalWants {
 
     /**
      * Also true if an agent was open but not all tasks got one: under high throughput an agent is open most of the time, though never long
-     * enough for all that wait.
+     * enough for all that wait. False if limits keep them back.
      */
-    static boolean lacksAgents(TaskGroup group) {
-        return !group.isEmpty() && (group.pool.open.isEmpty() || group.hasUnplaced);
+    static boolean lacksAgents(TaskGroup group, Instant now) {
+        return !group.isEmpty()
+                && (group.pool.open.isEmpty() || group.hasUnplaced)
+                && group.keptBackBy == null
+                && Limits.room(group, now) > 0;
     }
 
     private Want want(TaskGroup.Head head, Instant now) {
@@ -53,7 +57,7 @@ final class LocalWants {
 
     private List<Want> mostUrgent(Set<Priority> paused, Instant now, int limit) {
         Set<TaskGroup> blocked = backlog.groups().stream()
-                .filter(LocalWants::lacksAgents)
+                .filter(group -> lacksAgents(group, now))
                 .collect(Collectors.toCollection(LinkedHashSet::new));
         if (blocked.isEmpty()) {
             return List.of();

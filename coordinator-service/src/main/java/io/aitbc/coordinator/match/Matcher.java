@@ -41,6 +41,8 @@ public final class Matcher {
     private final FairShares shares = new FairShares();
     private final Agents agents;
     private final Backlog backlog;
+    private final Limits limits;
+
     private final LocalWants localWants;
     private final RemoteWants remoteWants;
     private Set<Priority> paused = Set.of();
@@ -52,6 +54,9 @@ public final class Matcher {
     private final List<Offer> offers = new ArrayList<>();
     /** Pools whose groups had aged tasks at the start of the round. */
     private final List<Pool> withAged = new ArrayList<>();
+
+    /** Groups whose aged tasks are passed over in this round. */
+    private final List<TaskGroup> passedOver = new ArrayList<>();
 
     /** Pools whose agents are left free in this round for a task whose payload has been requested. */
     private final Set<Pool> withheld = new HashSet<>();
@@ -89,12 +94,18 @@ public final class Matcher {
         this.aging = aging;
         this.agents = new Agents(health, aging, strategy, random);
         this.backlog = new Backlog(agents::open, agents::close, shares, payloadMemory);
+        this.limits = backlog.limits();
         this.localWants = new LocalWants(backlog, agents, aging);
         this.remoteWants = new RemoteWants(agents);
     }
 
     public Backlog backlog() {
         return backlog;
+    }
+
+    /** What limits keep back. */
+    public Limits limits() {
+        return limits;
     }
 
     public Agents agents() {
@@ -118,7 +129,8 @@ public final class Matcher {
         if (shares.resetLate()) {
             backlog.groups().forEach(TaskGroup::replaceAll);
         }
-        for (TaskGroup group : backlog.groups()) {
+        limits.begin(now);
+        for (TaskGroup group : limits.runnable()) {
             heads.add(next(group));
             recordAged(group);
         }
@@ -138,6 +150,9 @@ public final class Matcher {
                     backlog.passOver(head);
                     heads.add(next(head.group()));
                 }
+                continue;
+            }
+            if (!head.group().gates.isEmpty() && !admits(head)) {
                 continue;
             }
             Candidate chosen = choose(head);
@@ -162,7 +177,36 @@ public final class Matcher {
         withAged.forEach(Pool::forgetAged);
         withAged.clear();
         withheld.clear();
+        limits.end();
+        passedOver.forEach(group -> group.isAgedPassedOver = false);
+        passedOver.clear();
         return placements;
+    }
+
+    /** Whether limits allow the next head to start. If others may be before it, all are put in turn again. */
+    private boolean admits(TaskGroup.Head head) {
+        switch (limits.admit(head)) {
+            case ADMITTED -> {
+                return true;
+            }
+            case COMPARE -> {
+                heads.add(head);
+                limits.takeReleased().forEach(group -> heads.add(next(group)));
+            }
+            case IMPOSSIBLE -> {
+                takeOut(head);
+                heads.add(next(head.group()));
+            }
+            case KEPT_BACK -> {
+                // Its group comes again when units are left.
+            }
+        }
+        return false;
+    }
+
+    private void takeOut(TaskGroup.Head head) {
+        backlog.take(head);
+        limits.addImpossible(head.entry());
     }
 
     private boolean isAged(BacklogEntry entry) {
@@ -176,7 +220,9 @@ public final class Matcher {
     }
 
     private void place(TaskGroup.Head head, Member member, List<Placement> placements) {
-        placements.add(new Placement(head.task(), member.candidate.id()));
+        Map<String, Long> uses = head.group().gates.isEmpty() ? Map.of() : limits.uses(head.task());
+        limits.placed(uses);
+        placements.add(new Placement(head.task(), member.candidate.id(), uses));
         backlog.take(head);
         head.group().pool.open.chosen(member.candidate);
         member.candidate.placed();
@@ -208,7 +254,7 @@ public final class Matcher {
 
     /** If aged tasks compete for the chosen agent and this choice is theirs, gives it to the one that has waited longest. */
     private boolean giveToAged(TaskGroup.Head head, Member member, List<Placement> placements) {
-        TaskGroup.Head here = withAged.isEmpty() ? null : nextAged(head.level(), member);
+        TaskGroup.Head here = withAged.isEmpty() ? null : nextAdmittedAged(head.level(), member);
         RemoteWants.Aged elsewhere = remoteWants.longestAged(head.level(), member);
         if (here != null && !here.hasPayload()) {
             // Not counted: it competes once its payload is there.
@@ -225,6 +271,17 @@ public final class Matcher {
             yieldSlot(member, elsewhere);
         }
         return true;
+    }
+
+    /** The next aged task that could start as far as limits are concerned. Others are passed over in this round; they have a turn of their own. */
+    private TaskGroup.@Nullable Head nextAdmittedAged(int level, Member member) {
+        TaskGroup.Head next = nextAged(level, member);
+        while (next != null && next.hasPayload() && !limits.couldStart(next)) {
+            next.group().isAgedPassedOver = true;
+            passedOver.add(next.group());
+            next = nextAged(level, member);
+        }
+        return next;
     }
 
     private TaskGroup.@Nullable Head nextAged(int level, Member member) {
@@ -295,7 +352,7 @@ public final class Matcher {
                 // The notice of the free slot may arrive after the offer.
                 return false;
             }
-            TaskGroup.Head aged = nextAged(-1, member);
+            TaskGroup.Head aged = nextAdmittedAged(-1, member);
             if (aged != null && !aged.hasPayload()) {
                 return false;
             }
@@ -369,8 +426,8 @@ public final class Matcher {
         List<LaneTime> times = new ArrayList<>();
         for (int level : wants.stream().map(Want::level).collect(Collectors.toCollection(TreeSet::new))) {
             Set<FairClock.Share> competing = new HashSet<>();
-            for (TaskGroup group : backlog.groups()) {
-                if (LocalWants.lacksAgents(group) && remoteWants.competes(group.pool, level)) {
+            for (TaskGroup group : limits.runnable()) {
+                if (LocalWants.lacksAgents(group, now) && remoteWants.competes(group.pool, level)) {
                     group.addShares(level, competing);
                 }
             }
@@ -387,14 +444,20 @@ public final class Matcher {
         return localWants.list(paused, now, limit);
     }
 
-    /** The groups of waiting tasks for which no agent is free, those with the most tasks first. Groups in paused queues are left out. */
+    /**
+     * The groups of waiting tasks for which no agent is free, those with the most tasks first. Groups in paused queues are left out, and tasks that
+     * limits keep back.
+     */
     public List<BlockedGroup> blocked(int limit) {
         backlog.tidy();
         PriorityQueue<BlockedGroup> largest = new PriorityQueue<>(Comparator.comparingInt(BlockedGroup::tasks));
         for (TaskGroup group : backlog.groups()) {
-            BlockedGroup blocked = group.pool.open.isEmpty() ? group.blocked(paused) : null;
-            if (blocked != null) {
-                largest.add(blocked);
+            BlockedGroup blocked = group.pool.open.isEmpty() && group.keptBackBy == null ? group.blocked(paused) : null;
+            long room = blocked == null ? 0 : Limits.room(group, now);
+            if (blocked != null && room > 0) {
+                // What limits keep back would not start if there were more agents.
+                largest.add(new BlockedGroup(
+                        blocked.requirements(), (int) Math.min(room, blocked.tasks()), blocked.oldest()));
                 if (largest.size() > limit) {
                     largest.poll();
                 }
@@ -427,6 +490,16 @@ public final class Matcher {
             }
         }
         return most.stream().sorted(order).toList();
+    }
+
+    /**
+     * The limits that keep most tasks back.
+     *
+     * @param most how many at most
+     */
+    public List<WaitingLimit> waitingLimits(int most, Instant now) {
+        backlog.tidy();
+        return limits.waiting(most, now);
     }
 
     /** The number of fairness keys, by priority and in the aged share, of which something is remembered. */
@@ -462,6 +535,7 @@ public final class Matcher {
 
     private void answered(Placement placement, Consumer<Candidate> answer) {
         forgetCharge(placement);
+        limits.answered(placement.uses());
         Member member = agents.get(placement.agentId());
         if (member != null) {
             int heldBefore = member.candidate.held();
@@ -487,7 +561,7 @@ public final class Matcher {
         boolean wasAged = placedAged.remove(task.position());
         if (!placement.agentId().isEmpty()) {
             shares.refund(level, task.task(), wasAged);
-            backlog.replace(task.task());
+            backlog.replace(task);
         }
     }
 
@@ -501,6 +575,7 @@ public final class Matcher {
     /** Stops counting a placement whose answer was lost; whether it was granted is unknown. */
     public void answerLost(Placement placement) {
         forgetCharge(placement);
+        limits.answered(placement.uses());
         Member member = agents.get(placement.agentId());
         if (member != null) {
             member.candidate.placementAnswered();
@@ -512,6 +587,7 @@ public final class Matcher {
     public void forgetPlacements() {
         placedAged.clear();
         placedContended.clear();
+        limits.forgetPlacements();
         for (Member member : agents.all()) {
             member.candidate.forgetPlacements();
             member.reorder();

@@ -92,6 +92,10 @@ final class Pool {
         TaskGroup.Head next = null;
         for (int lower = level + 1; lower < aged.size(); lower++) {
             TaskGroup.Head first = aged.get(lower).peek();
+            while (first != null && first.group().isAgedPassedOver) {
+                aged.get(lower).poll();
+                first = aged.get(lower).peek();
+            }
             if (first != null
                     && !wasRejected(first, forAgent)
                     && (next == null || TaskGroup.Head.BY_AGED_TURN.compare(first, next) < 0)) {

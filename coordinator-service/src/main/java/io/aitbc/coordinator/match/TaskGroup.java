@@ -26,6 +26,19 @@ final class TaskGroup {
     /** The agents that suit it; set by {@link Pools}. */
     Pool pool;
 
+    /** The limits that its tasks use. */
+    List<Gate> gates = List.of();
+    /** The limit that keeps its next task back; null if none does. */
+    @Nullable
+    Gate keptBackBy;
+    /** That task, and its level. */
+    @Nullable
+    BacklogEntry keptBack;
+
+    int keptBackLevel;
+    /** Whether its aged tasks are passed over in this round, because limits would keep them back. */
+    boolean isAgedPassedOver;
+
     private final List<LevelQueue> queues;
 
     /** Whether tasks were left over in the last round because no agent was open, or only agents left to others. */
@@ -79,6 +92,19 @@ final class TaskGroup {
         return null;
     }
 
+    /** The next task of the highest priority, though a limit keeps it back or its queue is paused; null if there is none. */
+    @Nullable
+    Head keptBackHead() {
+        for (LevelQueue queue : queues) {
+            KeyQueue first = queue.first();
+            BacklogEntry head = first == null ? null : first.head();
+            if (first != null && head != null) {
+                return new Head(this, first, head, queue.hasOneKey());
+            }
+        }
+        return null;
+    }
+
     /** The next aged task of each priority that may be placed: at most one per queue, however many wait. */
     List<Head> aged(Predicate<BacklogEntry> isAged, Set<Priority> paused) {
         List<Head> aged = new ArrayList<>(0);
@@ -99,7 +125,9 @@ final class TaskGroup {
 
     private @Nullable Head head(LevelQueue queue, @Nullable KeyQueue first) {
         BacklogEntry head = first == null ? null : first.head();
-        return first == null || head == null ? null : new Head(this, first, head, queue.hasOneKey());
+        return first == null || head == null || keptBackBy != null
+                ? null
+                : new Head(this, first, head, queue.hasOneKey());
     }
 
     /** Its tasks that may be placed; null if there are none. */
@@ -222,9 +250,9 @@ final class TaskGroup {
             return Objects.requireNonNull(entry.task);
         }
 
-        /** False once the head has been placed or removed. */
+        /** False once the head has been placed or removed, or a limit keeps its group back. */
         boolean isCurrent() {
-            return queue.head() == entry;
+            return queue.head() == entry && group.keptBackBy == null;
         }
     }
 }

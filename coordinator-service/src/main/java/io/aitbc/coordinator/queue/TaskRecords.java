@@ -63,17 +63,21 @@ public final class TaskRecords {
     /**
      * Reads only what determines a task's turn. Whether the rest is valid shows when the record is read again. Call on one thread only.
      *
+     * @param taskType whether that of its data is needed, which takes a parser
      * @throws PoisonException if the record is not an object of JSON, or its requirements or times are not valid
      */
-    public TaskSummary summary(ConsumerRecord<byte[], byte[]> record, Position position) throws PoisonException {
+    public TaskSummary summary(ConsumerRecord<byte[], byte[]> record, Position position, boolean taskType)
+            throws PoisonException {
         checkSize(record);
-        TaskScanner.Scanned scanned = scanner.scan(record.value());
+        TaskScanner.Scanned scanned = taskType ? null : scanner.scan(record.value());
         return scanned == null
-                ? TaskSummary.of(read(record, position))
+                ? TaskSummary.of(read(record, position), taskType)
                 : new TaskSummary(
                         position,
                         scanned.taskId().hashCode(),
                         scanned.requirements(),
+                        scanned.uses(),
+                        null,
                         scanned.fairnessKey(),
                         waitingSince(scanned.submittedAt(), record),
                         scanned.notBefore(),

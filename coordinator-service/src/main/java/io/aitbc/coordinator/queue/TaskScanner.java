@@ -6,7 +6,9 @@ import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -37,6 +39,7 @@ final class TaskScanner {
     record Scanned(
             String taskId,
             Requirements requirements,
+            Set<String> uses,
             String fairnessKey,
             @Nullable Instant notBefore,
             @Nullable Instant expiresAt,
@@ -57,6 +60,7 @@ final class TaskScanner {
     private @Nullable Scanned scan() throws UnusualException {
         String taskId = null;
         Requirements requirements = Requirements.NONE;
+        Set<String> uses = Set.of();
         String fairnessKey = "";
         Instant notBefore = null;
         Instant expiresAt = null;
@@ -74,6 +78,7 @@ final class TaskScanner {
             switch (json.substring(name, nameEnd)) {
                 case "task_id" -> taskId = string(start);
                 case "requirements" -> requirements = requirements(start);
+                case "uses" -> uses = uses(start);
                 case "fairness_key" -> fairnessKey = fairnessKey(start);
                 case "not_before" -> notBefore = time(start);
                 case "expires_at" -> expiresAt = time(start);
@@ -89,7 +94,7 @@ final class TaskScanner {
         expect(at == json.length());
         return taskId == null
                 ? null
-                : new Scanned(taskId, requirements, fairnessKey, notBefore, expiresAt, submittedAt);
+                : new Scanned(taskId, requirements, uses, fairnessKey, notBefore, expiresAt, submittedAt);
     }
 
     // The value that ends before the next character
@@ -119,6 +124,33 @@ final class TaskScanner {
             lastKey = string(start);
         }
         return lastKey;
+    }
+
+    /** The names in an object of numbers. */
+    private Set<String> uses(int start) throws UnusualException {
+        if (isNull(start)) {
+            return Set.of();
+        }
+        int end = at;
+        Set<String> names = new LinkedHashSet<>();
+        at = start;
+        take('{');
+        skipSpace();
+        if (current() != '}') {
+            do {
+                skipSpace();
+                int name = at;
+                skipString();
+                names.add(string(name));
+                take(':');
+                skipSpace();
+                skipLiteral();
+                skipSpace();
+            } while (takeIf(','));
+        }
+        take('}');
+        expect(at == end);
+        return names;
     }
 
     private @Nullable Instant time(int start) throws UnusualException {

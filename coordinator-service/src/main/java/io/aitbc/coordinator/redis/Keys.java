@@ -47,6 +47,12 @@ public final class Keys {
     /** Hash: counters about agents. */
     public static final String AGENT_STATS = "stats:agents";
 
+    /** Set: names of limits that are used, or whose budget was spent from. */
+    public static final String KNOWN_LIMITS = "limits:known";
+
+    /** Text: what is used of limits has just been counted again; expires. */
+    public static final String LIMITS_CHECKED = "limits:checked";
+
     /** Text: written to prove that Redis accepts writes; expires. */
     static final String PROBE = "probe:writable";
     /** Prefix of corrupt keys once quarantined, see guard.lua. */
@@ -73,6 +79,21 @@ public final class Keys {
     /** Hash: task id → attempt, times and instance to which an assignment was served, see claim-assignments.lua. */
     public static String served(String agentId) {
         return "served:" + agentId;
+    }
+
+    /** Hash: task id → units of a limit that its live attempt holds, see limits.lua. */
+    public static String held(String limit) {
+        return "held:" + limit;
+    }
+
+    /** Sorted set: task id and attempt by deadline in ms, of attempts that hold nothing any more, but may still run, see limits.lua. */
+    public static String loose(String limit) {
+        return "loose:" + limit;
+    }
+
+    /** Text: id of the request to note more of a budget in Kafka; expires. */
+    public static String noting(String limit) {
+        return "limits:noting:" + limit;
     }
 
     public static String task(String taskId) {

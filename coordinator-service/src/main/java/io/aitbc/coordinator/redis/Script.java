@@ -29,6 +29,9 @@ public final class Script {
 
     private static final String SHARED = text(Script.class, "record") + text(Script.class, "notice");
 
+    /** Prepended to scripts that count what is used of limits. */
+    private static final String LIMITS = text(Script.class, "limits");
+
     /** Prepended to scripts that grant, settle or end: they fail while agents' assignments are unknown. */
     private static final String COMPLETE = text(Script.class, "complete");
 
@@ -53,6 +56,16 @@ public final class Script {
     /** Loads {@code <name>.lua} from the package of a class. */
     public static Script load(Class<?> owner, String name) {
         return new Script(PRELUDE + FORMAT + SHARED + text(owner, name));
+    }
+
+    /** Like {@link #load}; the script counts what is used of limits. */
+    public static Script loadWithLimits(Class<?> owner, String name) {
+        return new Script(PRELUDE + FORMAT + SHARED + LIMITS + text(owner, name));
+    }
+
+    /** Like {@link #loadFenced}; the script counts what is used of limits. */
+    public static Script loadFencedWithLimits(Class<?> owner, String name) {
+        return new Script(PRELUDE + FORMAT + SHARED + LIMITS + COMPLETE + text(owner, name));
     }
 
     /** Like {@link #load}; the script fails while agents' assignments are unknown, as after Redis was emptied. */

@@ -33,6 +33,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * Maintains a view of the active agents, their health and how many assignments they hold, and notifies a listener. Notices in Redis
@@ -65,6 +66,12 @@ public final class AgentView implements BackgroundService {
 
         /** Tasks that agents are recorded as holding were never published to their topics. */
         void unpublished(Set<String> taskIds);
+
+        /** What is used of limits, by name, except by this coordinator's own reservations, which it knows already; see {@code limits.lua}. */
+        void limitsChanged(JsonNode states);
+
+        /** Changes of limits may have been missed. */
+        void limitsUnknown();
 
         /** Redis was emptied, and has no record of waiting tasks. */
         void rebuilt();
@@ -211,6 +218,9 @@ public final class AgentView implements BackgroundService {
         agents.keySet().removeAll(gone);
         listener.agentsChanged(active);
         listener.agentsRemoved(gone);
+        if (missed) {
+            listener.limitsUnknown();
+        }
         missed = false;
         lastRefresh = System.nanoTime();
         minRefreshInterval = MIN_REFRESH_INTERVAL.plusNanos(REFRESH_PAUSE * (lastRefresh - began));
@@ -244,6 +254,7 @@ public final class AgentView implements BackgroundService {
         private final Map<String, Integer> open = new HashMap<>();
         private final Set<String> cancelled = new HashSet<>();
         private final Set<String> unpublished = new HashSet<>();
+        private final ObjectNode limits = Json.object();
         private boolean rebuilt;
 
         void apply(List<String> batch) {
@@ -266,6 +277,9 @@ public final class AgentView implements BackgroundService {
             }
             if (!held.isEmpty()) {
                 listener.heldCountsChanged(held);
+            }
+            if (!limits.isEmpty()) {
+                listener.limitsChanged(limits);
             }
             if (!open.isEmpty()) {
                 listener.openSlotsChanged(open);
@@ -305,6 +319,9 @@ public final class AgentView implements BackgroundService {
             notice.path("freed").forEachEntry((id, count) -> holds(id, count.asInt()));
             notice.path("open").forEachEntry((id, slots) -> opens(id, slots.asInt()));
             boolean own = coordinatorId.equals(notice.path("by").asString(""));
+            if (!own) {
+                notice.path("limits").forEachEntry(limits::set);
+            }
             notice.path("held").forEachEntry((id, count) -> {
                 holds(id, count.asInt());
                 if (own) {

@@ -86,6 +86,10 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             GET    /fairness                                viewer submitter operator
             PUT    /fairness/{*fairness_key}                operator
             DELETE /fairness/{*fairness_key}                operator
+            GET    /limits                                  viewer submitter operator
+            GET    /limits/{*name}                          viewer submitter operator
+            PUT    /limits/{*name}                          operator
+            DELETE /limits/{*name}                          operator
             GET    /load-balancer/stats                     viewer submitter operator
             PUT    /load-balancer/strategy                  operator
             GET    /registry/stats                          viewer submitter operator

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.settle;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Delivery;
@@ -34,10 +35,10 @@ import org.jspecify.annotations.Nullable;
 
 /** Access to the live attempts in Redis, for the code that ends them. Thread-safe. */
 final class Attempts {
-    private static final Script SETTLE = Script.loadFenced(Attempts.class, "settle");
+    private static final Script SETTLE = Script.loadFencedWithLimits(Attempts.class, "settle");
     private static final Script FENCE = Script.loadFenced(Attempts.class, "fence");
-    private static final Script RELEASE = Script.load(Attempts.class, "release");
-    private static final Script RESTORE = Script.load(Attempts.class, "restore");
+    private static final Script RELEASE = Script.loadWithLimits(Attempts.class, "release");
+    private static final Script RESTORE = Script.loadWithLimits(Attempts.class, "restore");
     private static final Script RECORD_SETTLED = Script.load(Attempts.class, "record-settled");
     private static final Script RELEASE_LOCK = Script.loadForConversion(Attempts.class, "release-lock");
     private static final int RESTORE_BATCH = 250;
@@ -134,7 +135,7 @@ final class Attempts {
                         default -> "";
                     });
         }
-        List<Object> arguments = List.of(String.valueOf(now.toEpochMilli()), Script.pack(all));
+        List<Object> arguments = List.of(String.valueOf(now.toEpochMilli()), Script.pack(all), usage(results));
         String letters = (String) SETTLE.runSync(redis, arguments).get(0);
         return letters.chars().mapToObj(letter -> settleOutcome((char) letter)).toList();
     }
@@ -154,6 +155,17 @@ final class Attempts {
             });
         }
         return reports;
+    }
+
+    /** What completed attempts really used of limits, as JSON: assignment id → name → units; empty if none says so. */
+    private static String usage(List<TaskResult> results) {
+        Map<String, Map<String, Long>> usage = new HashMap<>();
+        for (TaskResult result : results) {
+            if (!result.usage().isEmpty()) {
+                usage.put(Assignment.id(result.taskId(), result.attempt()), result.usage());
+            }
+        }
+        return usage.isEmpty() ? "" : Json.text(usage);
     }
 
     private static SettleOutcome settleOutcome(char letter) {
@@ -191,9 +203,41 @@ final class Attempts {
      *
      * @param error the reason, as JSON
      * @param next the task as it was requeued, and where; null if it has failed permanently
+     * @param isReported whether its agent reported it; otherwise it may still be working
+     * @param limits what its agent reported about limits; null if nothing
      */
     record Released(
-            HeldAttempt held, String error, @Nullable Requeued next) {}
+            HeldAttempt held,
+            String error,
+            @Nullable Requeued next,
+            boolean isReported,
+            @Nullable LimitReport limits) {
+        /** An attempt that its agent reported, and nothing about limits. */
+        Released(HeldAttempt held, String error, @Nullable Requeued next) {
+            this(held, error, next, true, null);
+        }
+    }
+
+    /**
+     * What an agent reported about limits.
+     *
+     * @param usage units that the attempt really used, by name
+     * @param limit of which no units are granted for some time; null if there is none
+     * @param seconds for how long
+     */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    record LimitReport(Map<String, Long> usage, @Nullable String limit, double seconds) {
+        /** Null if it says nothing. */
+        static @Nullable LimitReport of(TaskResult result) {
+            boolean closes = result.limit() != null && result.retryAfterSeconds() != null;
+            return result.usage().isEmpty() && !closes
+                    ? null
+                    : new LimitReport(
+                            result.usage(),
+                            closes ? result.limit() : null,
+                            Objects.requireNonNullElse(result.retryAfterSeconds(), 0.0));
+        }
+    }
 
     /** A task as it was requeued, and the position of its record. */
     record Requeued(Task task, Position position) {}
@@ -207,7 +251,7 @@ final class Attempts {
         if (attempts.isEmpty()) {
             return List.of();
         }
-        List<String> arguments = new ArrayList<>(1 + 5 * attempts.size());
+        List<String> arguments = new ArrayList<>(1 + 6 * attempts.size());
         arguments.add(String.valueOf(now.toEpochMilli()));
         for (Released one : attempts) {
             arguments.add(one.held().taskId());
@@ -218,6 +262,7 @@ final class Attempts {
                     one.next() == null
                             ? ""
                             : TaskRecord.queued(one.next().task(), one.next().position()));
+            arguments.add(one.limits() != null ? Json.text(one.limits()) : one.isReported() ? "" : "lost");
         }
         return digits(RELEASE.runSync(redis, arguments));
     }

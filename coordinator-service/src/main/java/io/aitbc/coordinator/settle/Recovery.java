@@ -5,6 +5,7 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.PeriodicJob;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.usage.LimitUsage;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -36,6 +37,7 @@ final class Recovery implements AutoCloseable {
     private static final Duration SEARCH_TTL = Duration.ofSeconds(2);
 
     private static final Duration FULL_CHECK_INTERVAL = Duration.ofMinutes(10);
+    private static final Duration LIMIT_CHECK_INTERVAL = Duration.ofMinutes(1);
 
     private final Attempts attempts;
     private final Requeuer requeuer;
@@ -49,7 +51,9 @@ final class Recovery implements AutoCloseable {
     private long searchedAt;
     private final Predicate<String> ownsAgent;
     private final Clock clock;
+    private final LimitUsage usage;
     private final RateLimiter fullCheckLimiter = new RateLimiter(FULL_CHECK_INTERVAL);
+    private final RateLimiter limitCheckLimiter = new RateLimiter(LIMIT_CHECK_INTERVAL);
     private final PeriodicJob job = new PeriodicJob("recovery", INTERVAL, this::runOnce, this::closeConsumers);
 
     /** @param ownsAgent whether this coordinator monitors an agent */
@@ -61,12 +65,14 @@ final class Recovery implements AutoCloseable {
             Attempts attempts,
             Requeuer requeuer,
             Predicate<String> ownsAgent,
+            LimitUsage usage,
             Clock clock) {
         this.attempts = attempts;
         this.requeuer = requeuer;
         this.archive = new AssignmentArchive(clients, topics);
         this.unread = new UnreadResults(clients, admin, topics, results);
         this.ownsAgent = ownsAgent;
+        this.usage = usage;
         this.clock = clock;
     }
 
@@ -91,6 +97,14 @@ final class Recovery implements AutoCloseable {
     private void runOnce() throws InterruptedException {
         if (fullCheckLimiter.tryAcquire()) {
             attempts.markAllDue();
+        }
+        if (limitCheckLimiter.tryAcquire()) {
+            int removed = usage.check();
+            if (removed > 0) {
+                log.atWarn()
+                        .addKeyValue("removed", removed)
+                        .log("Units of limits were held by attempts that are not live");
+            }
         }
         List<String> agentsDue = own(attempts.agentsDue(clock.instant()));
         Map<String, Instant> lostAgents = attempts.lostAgents();

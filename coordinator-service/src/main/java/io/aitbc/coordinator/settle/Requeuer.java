@@ -93,8 +93,18 @@ final class Requeuer {
      * An unsuccessful attempt.
      *
      * @param error the reason, as JSON
+     * @param limits what its agent reported about limits; null if nothing
      */
-    record FailedAttempt(Attempts.HeldAttempt held, RetryDecision.Failure failure, String error) {}
+    record FailedAttempt(
+            Attempts.HeldAttempt held,
+            RetryDecision.Failure failure,
+            String error,
+            Attempts.@Nullable LimitReport limits) {
+        /** An attempt that its agent did not report about. */
+        FailedAttempt(Attempts.HeldAttempt held, RetryDecision.Failure failure, String error) {
+            this(held, failure, error, null);
+        }
+    }
 
     /**
      * Requeues or dead-letters tasks and releases their attempts; returns when done. Idempotent.
@@ -166,8 +176,8 @@ final class Requeuer {
         }
         List<Attempts.Released> released = new ArrayList<>();
         try {
-            appended.forEach(
-                    (ended, next) -> released.add(new Attempts.Released(ended.held(), ended.error(), next.join())));
+            appended.forEach((ended, next) -> released.add(new Attempts.Released(
+                    ended.held(), ended.error(), next.join(), ended.failure().isReported(), ended.limits())));
         } catch (CompletionException e) {
             throw e.getCause() instanceof RuntimeException cause ? cause : e;
         }

@@ -198,6 +198,7 @@ final class ResultLoop implements AutoCloseable {
         return new Requeuer.FailedAttempt(
                 attempts.held(result.taskId(), result.attempt(), result.agentId()),
                 RetryDecision.Failure.of(result),
-                Json.text(result.reason()));
+                Json.text(result.reason()),
+                Attempts.LimitReport.of(result));
     }
 }

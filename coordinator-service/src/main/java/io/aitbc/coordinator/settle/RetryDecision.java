@@ -35,6 +35,11 @@ record RetryDecision(@Nullable Task retry) {
      * @param retryAfter minimum delay of the next attempt
      */
     record Failure(FailureReason reason, boolean retryable, Duration retryAfter) {
+        /** Whether its agent has ended it. */
+        boolean isReported() {
+            return reason == FailureReason.FAILED || reason == FailureReason.REJECTED;
+        }
+
         static Failure of(FailureReason reason) {
             return new Failure(reason, true, Duration.ZERO);
         }

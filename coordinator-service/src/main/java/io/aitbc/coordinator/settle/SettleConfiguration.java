@@ -14,6 +14,7 @@ import io.aitbc.coordinator.registry.ReachCheck;
 import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.security.Signatures;
 import io.aitbc.coordinator.trace.Traces;
+import io.aitbc.coordinator.usage.LimitUsage;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.util.function.Supplier;
@@ -85,7 +86,16 @@ class SettleConfiguration {
                         reach,
                         traces,
                         clock),
-                new Recovery(clients, admin, topics, results, attempts, ofRecovery, heartbeats::owns, clock),
+                new Recovery(
+                        clients,
+                        admin,
+                        topics,
+                        results,
+                        attempts,
+                        ofRecovery,
+                        heartbeats::owns,
+                        new LimitUsage(redis),
+                        clock),
                 new Retention(attempts));
     }
 }

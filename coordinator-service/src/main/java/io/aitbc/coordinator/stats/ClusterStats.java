@@ -12,6 +12,7 @@ import io.aitbc.coordinator.dispatch.LaneStats;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
 import io.aitbc.coordinator.match.BlockedGroup;
 import io.aitbc.coordinator.match.WaitingKey;
+import io.aitbc.coordinator.match.WaitingLimit;
 import io.aitbc.coordinator.queue.OpenTransactions;
 import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.redis.Keys;
@@ -236,6 +237,15 @@ public final class ClusterStats {
     public boolean areWaitingKeysComplete() {
         return report.all().values().stream()
                 .noneMatch(lane -> lane.waitingKeys().size() >= LaneStats.MAX_KEYS);
+    }
+
+    /** The limits that keep most tasks back, in all coordinators, by name. */
+    public Map<String, WaitingLimit> waitingLimits() {
+        Map<String, WaitingLimit> limits = new HashMap<>();
+        report.all().values().stream()
+                .flatMap(lane -> lane.waitingLimits().stream())
+                .forEach(one -> limits.merge(one.name(), one, WaitingLimit::sum));
+        return limits;
     }
 
     private static BlockedGroup sum(BlockedGroup a, BlockedGroup b) {

@@ -69,15 +69,24 @@ public final class TaskRecord {
         return pack('q', task.attempt(), null, null, null, body(task, "", position.priority(), position));
     }
 
-    /** A task whose attempt an agent has. */
+    /** A task whose attempt an agent has, and that no limits apply to but those that it names. */
     public static String assigned(Task task, String agentId, Position position, Instant now) {
+        return assigned(task, task.uses(), agentId, position, now);
+    }
+
+    /**
+     * A task whose attempt an agent has.
+     *
+     * @param uses units of limits that the attempt holds
+     */
+    public static String assigned(Task task, Map<String, Long> uses, String agentId, Position position, Instant now) {
         return pack(
                 'a',
                 task.attempt(),
                 now,
                 now.plusSeconds(task.timeoutSeconds()),
                 null,
-                body(task, agentId, position.priority(), position));
+                body(task, uses, agentId, position.priority(), position));
     }
 
     /** A task whose attempt was restored from an agent's topic; it gets its full timeout again. */
@@ -88,13 +97,18 @@ public final class TaskRecord {
                 assignment.assignedAt(),
                 now.plusSeconds(assignment.timeoutSeconds()),
                 null,
-                body(assignment.task(), assignment.agentId(), assignment.priority(), null));
+                body(assignment.task(), assignment.uses(), assignment.agentId(), assignment.priority(), null));
     }
 
     /** A task that ended while it waited, or, as it was dead-lettered, after its last attempt. */
     public static String ended(
             Task task, TaskStatus status, Priority priority, @Nullable Position position, Instant now) {
         return pack(letter(status), task.attempt(), null, null, now, body(task, "", priority, position));
+    }
+
+    /** A record without a tail, with the reason of a failure. */
+    public static String withError(String record, String error) {
+        return record + "\n" + Json.text(Json.tree(error)) + "\n\n\n";
     }
 
     /** A task whose result was settled before Redis was emptied: completed, or requeued after an unsuccessful attempt. */
@@ -331,6 +345,11 @@ public final class TaskRecord {
     }
 
     private static StringBuilder body(Task task, String agentId, Priority priority, @Nullable Position position) {
+        return body(task, task.uses(), agentId, priority, position);
+    }
+
+    private static StringBuilder body(
+            Task task, Map<String, Long> uses, String agentId, Priority priority, @Nullable Position position) {
         StringBuilder body = new StringBuilder(128);
         body.append(agentId).append('\n');
         body.append(Objects.requireNonNullElse(task.fairnessKey(), "")).append('\n');
@@ -339,14 +358,18 @@ public final class TaskRecord {
         body.append(packed(task.acceptedAt())).append('\n');
         body.append(task.maxAttempts()).append('\n');
         body.append(task.timeoutSeconds()).append('\n');
-        ObjectNode others = others(task);
+        ObjectNode others = others(task, uses);
         body.append(others.isEmpty() ? "" : Json.text(others));
         return body.append('\n');
     }
 
     /** The fields that few tasks have. */
-    private static ObjectNode others(Task task) {
+    private static ObjectNode others(Task task, Map<String, Long> uses) {
         ObjectNode others = Json.object();
+        if (!uses.isEmpty()) {
+            // First: limits.lua finds it there.
+            others.set("uses", Json.tree(uses));
+        }
         if (task.notBefore() != null) {
             others.put("not_before", task.notBefore().toString());
         }
@@ -359,9 +382,7 @@ public final class TaskRecord {
         if (!task.labels().isEmpty()) {
             others.set("labels", Json.tree(task.labels()));
         }
-        if (!task.uses().isEmpty()) {
-            others.set("uses", Json.tree(task.uses()));
-        }
+
         return others;
     }
 

@@ -227,6 +227,16 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         return priority == null ? null : Priority.parse(priority);
     }
 
+    /** Units of limits that it uses. */
+    public Map<String, Long> uses() {
+        Map<String, Long> uses = new LinkedHashMap<>();
+        String text = fields.get("uses");
+        if (text != null) {
+            Json.MAPPER.readTree(text).forEachEntry((name, units) -> uses.put(name, units.asLong()));
+        }
+        return uses;
+    }
+
     public Requirements requirements() {
         String requirements = fields.get("requirements");
         return requirements == null ? Requirements.NONE : Json.read(requirements, Requirements.class);

@@ -24,6 +24,12 @@ if not ended[status] then
     redis.call('HDEL', 'agent:' .. agent_id .. ':inflight', task_id)
     redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
     held = ',"held":{' .. held_by(agent_id) .. '}'
+    local uses = uses_in(task.text)
+    if uses then
+      note_loose(task, task_id, uses)
+      drop(task_id, uses)
+      held = held .. limits_member(save_limits())
+    end
   end
   notify('"cancelled":["' .. task_id .. '"]' .. held)
   if ARGV[3] == '1' then

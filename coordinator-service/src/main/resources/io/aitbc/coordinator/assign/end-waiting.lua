@@ -2,14 +2,18 @@
 -- Guarantee: fails while agents' assignments are unknown; a live or ended task is unchanged; a task is counted once per clear command,
 --        however often this is repeated.
 -- KEYS   1 the notice channel
--- ARGV   1 the new status, for the counter, 2 id of the clear command or '', then for each task two: task_id, and its record once it has ended, see record.lua
+-- ARGV   1 the new status, for the counter, 2 id of the clear command or '', 3 the version of the caller's definitions of limits if the tasks fail because of
+--        these, or '-', then for each task two: task_id, and its record once it has ended, see record.lua
 -- Returns one text with a letter for each task: e ended (now), s stands (it had ended so already, while it waited for this attempt), b before (it had ended otherwise, or a later
---        attempt exists), l live (an agent has this attempt)
-local ids, answer, held, records, ended_ids = column(ARGV, 3, 2), {}, {}, {}, {}
+--        attempt exists), l live (an agent has this attempt), o outdated definitions of limits
+local ids, answer, held, records, ended_ids = column(ARGV, 4, 2), {}, {}, {}, {}
 local in_batch = {}
+if ARGV[3] ~= '-' and (redis.call('GET', 'limits:version') or '') ~= ARGV[3] then
+  return { string.rep('o', #ids) }
+end
 local texts = load_texts(ids)
 for i, task_id in ipairs(ids) do
-  local record = ARGV[2 * i + 2]
+  local record = ARGV[2 * i + 3]
   local attempt = attempt_in(record)
   local task = known(task_id, texts[i])
   local status = task and task.status
@@ -23,11 +27,16 @@ for i, task_id in ipairs(ids) do
       -- A record of a later attempt proves that this one was requeued.
       local holder = agent_of(task)
       redis.call('HDEL', 'agent:' .. holder .. ':inflight', task_id)
+      local uses = uses_in(task.text)
+      if uses then
+        drop(task_id, uses)
+      end
       held[#held + 1] = held_by(holder)
       redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
     end
     if task then
-      record = continue_from(task, record)
+      local tail = sub(record, last_in(record) + 1)
+      record = continue_from(task, record, tail ~= '' and tail or nil)
     end
     records[#records + 1] = 'task:' .. task_id
     records[#records + 1] = record
@@ -50,6 +59,6 @@ if #ended_ids > 0 then
   end
 end
 if #held > 0 then
-  notify('"held":{' .. table.concat(held, ',') .. '}')
+  notify('"held":{' .. table.concat(held, ',') .. '}' .. limits_member(save_limits()))
 end
 return { table.concat(answer) }

@@ -15,7 +15,8 @@ local failing = status == 'failing' and task.attempt == dead_letter.attempt
 if failing then
   local holder = agent_of(task)
   redis.call('HDEL', 'agent:' .. holder .. ':inflight', task_id)
-  notify_held(holder)
+  drop(task_id, uses_in(task.text) or {})
+  notify('"held":{' .. held_by(holder) .. '}' .. limits_member(save_limits()))
 elseif status ~= 'failed' and status ~= 'unknown' then
   return { status, 0, 0 }
 end

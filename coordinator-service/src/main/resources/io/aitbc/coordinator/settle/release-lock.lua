@@ -7,6 +7,8 @@ if redis.call('GET', 'index:rebuilding') == ARGV[1] then
   redis.call('DEL', 'index:rebuilding')
   if ARGV[2] ~= '' then
     redis.call('SET', 'index:complete', '2 ' .. ARGV[2])
+    -- By Redis's own clock, which rates go by.
+    redis.call('SET', 'limits:since', call('TIME')[1] .. '000')
   end
 elseif ARGV[2] ~= '' then
   return redis.error_reply('SUPERSEDED Redis was emptied again, or the lock has expired')

@@ -22,6 +22,10 @@ for i = 3, #ARGV, 4 do
   if unknown or live and redis.call('HEXISTS', 'agent:' .. agent_id .. ':inflight', task_id) == 0 then
     redis.call('SET', 'task:' .. task_id, task and continue_from(task, record) or record)
     redis.call('HSET', 'agent:' .. agent_id .. ':inflight', task_id, entry)
+    local uses = uses_in(record)
+    if uses then
+      hold(task_id, uses)
+    end
     redis.call('ZADD', 'agents:deadlines', 'LT', digits(deadline_in(record)), agent_id)
     local status = redis.call('HGET', 'agent:' .. agent_id, 'status')
     if status and not sends_heartbeats[status] then
@@ -38,7 +42,8 @@ end
 for agent_id in pairs(held) do
   counts[#counts + 1] = held_by(agent_id)
 end
+local states = save_limits()
 if #counts > 0 then
-  notify('"held":{' .. table.concat(counts, ',') .. '}')
+  notify('"held":{' .. table.concat(counts, ',') .. '}' .. limits_member(states))
 end
 return { restored }

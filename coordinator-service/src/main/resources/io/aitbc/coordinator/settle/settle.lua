@@ -3,17 +3,14 @@
 --        counter; while agents' assignments are unknown, nothing is settled and the call fails.
 -- KEYS   1 the notice channel
 -- ARGV   1 now in ms, 2 for each result five, packed: task_id, how its record begins while the attempt is live, agent_id, status, and the progress as JSON,
---        or the last three lines of the record's tail, see record.lua
--- Returns one text with a letter for each result: c completed, C completed after progress, s settled by this very result before, p progressed, g to be requeued (nothing changed yet),
---        l late, u unknown
+--        or the last three lines of the record's tail, see record.lua, 3 what attempts really used of limits, as JSON: task_id:attempt → name → units, or ''
+-- Returns 1 a text with a letter for each result: c completed, C completed after progress, s settled by this very result before, p progressed, g to be requeued (nothing changed yet),
+--        l late, u unknown, 2 the states of limits that have changed, as members of a JSON object, see limits.lua
 local now_ms, now = tonumber(ARGV[1]), packed_time(ARGV[1])
 local answer = {}
 local late = 0
 -- Written at the end, in one call for many: the records of tasks, keys and records in turn, and what has ended.
 local records, done = {}, {}
-
--- Three days. A higher value is from a version that let it grow without bound.
-local longest_attempt_ms = 259200000
 
 -- Track records of agents: as before this batch, updated by it; with the tasks they completed, and the earliest assignment of these.
 local tracks = {}
@@ -25,6 +22,7 @@ local function load_track(agent_id)
   local track = {
     -- Halves every minute; each result weighs a tenth.
     share = share(seen[1]) * 0.5 ^ (age_ms / 60000),
+    -- Three days at most. A higher value is from a version that let it grow without bound.
     response = response == response and math.min(response, longest_attempt_ms) or 0,
     kept = math.exp(-age_ms / 60000),
     longest = 0,
@@ -60,6 +58,7 @@ local function settle(task_id, attempt, agent_id, outcome, content, text)
     end
     if status then
       late = late + 1
+      note_reported(task_id, attempt, uses_in(task.text) or {})
     end
     return status and 'l' or 'u'
   elseif outcome == 'completed' then
@@ -73,6 +72,7 @@ local function settle(task_id, attempt, agent_id, outcome, content, text)
   return 'g'
 end
 
+local usage = ARGV[3] and ARGV[3] ~= '' and cjson.decode(ARGV[3]) or {}
 local reports = cmsgpack.unpack(ARGV[2])
 local ids = column(reports, 1, 5)
 local texts = load_texts(ids)
@@ -94,7 +94,12 @@ for i, task_id in ipairs(ids) do
     records[n + 2] = record
   end
   if ruling == 'c' or ruling == 'C' then
-    done[#done + 1] = task_id .. ':' .. attempt_in(live)
+    local assignment_id = task_id .. ':' .. attempt_in(live)
+    done[#done + 1] = assignment_id
+    local uses = uses_in(record)
+    if uses then
+      drop(task_id, uses, usage[assignment_id])
+    end
     local track = tracks[agent_id] or load_track(agent_id)
     track.share = 0.9 * track.share
     track.done[#track.done + 1] = task_id
@@ -132,7 +137,8 @@ for agent_id, track in pairs(tracks) do
   end
 end
 note_ended(done)
+local states = save_limits()
 if #counts + #news > 0 then
-  notify('"at":' .. ARGV[1] .. ',"held":{' .. table.concat(counts, ',') .. '},"tracks":{' .. table.concat(news, ',') .. '}')
+  notify('"at":' .. ARGV[1] .. ',"held":{' .. table.concat(counts, ',') .. '},"tracks":{' .. table.concat(news, ',') .. '}' .. limits_member(states))
 end
-return { table.concat(answer) }
+return { table.concat(answer), states }

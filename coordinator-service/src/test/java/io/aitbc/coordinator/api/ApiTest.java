@@ -204,6 +204,22 @@ class ApiTest {
             DELETE | /fairness/50%25               |                                                   | 422 | this key cannot be named in a path
             GET    | /demand?capabilty=gpu         |                                                   | 422 | unknown parameter capabilty
             DELETE | /fairness/nobody/here         |                                                   | 404 | no weight is set for this fairness key
+            PUT    | /limits/x                     | {}                                                | 422 | a limit needs a concurrency, a rate or a budget
+            PUT    | /limits/x                     | {"concurrency":1,"rat":{}}                        | 422 | unknown field rat
+            PUT    | /limits/x                     | {"concurrency":-1}                                | 422 | concurrency must be a whole number from 0 to 1000000000000 but was -1
+            PUT    | /limits/x                     | {"concurrency":1.5}                               | 422 | concurrency has the wrong type or form (expected a whole number)
+            PUT    | /limits/x                     | {"rate":{"units":1}}                              | 422 | rate.per_seconds is required
+            PUT    | /limits/x                     | {"rate":{"units":0,"per_seconds":1}}              | 422 | rate.units must be a whole number from 1
+            PUT    | /limits/x                     | {"budget":{"units":1,"per":"week"}}               | 422 | budget.per must be day or month but was "week"
+            PUT    | /limits/x                     | {"budget":{"units":1,"per":"day","time_zone":"Mars"}} | 422 | budget.time_zone must be a time zone such as Europe/Amsterdam but was "Mars"
+            PUT    | /limits/x                     | {"concurrency":1,"applies_to":{}}                 | 422 | applies_to needs a capability, an agent_type, a task_type or a fairness_key
+            PUT    | /limits/x                     | {"concurrency":1,"applies_to":{"fairness_key":"*"}} | 422 | applies_to may have * only if the name of the limit ends in *
+            PUT    | /limits/x*                    | {"concurrency":1,"applies_to":{"fairness_key":"a"}} | 422 | must have one * of its own
+            PUT    | /limits/a*b                   | {"concurrency":1}                                 | 422 | the name of a limit must be 1 to 100 characters
+            PUT    | /limits/x;y                   | {"concurrency":1}                                 | 422 | the name of a limit must have neither
+            DELETE | /limits/nobody/here           |                                                   | 404 | no limit nobody/here is defined
+            GET    | /limits/nobody/here           |                                                   | 404 | no limit nobody/here is defined
+            POST   | /tasks/no-such-task/results   | {"attempt":1,"agent_id":"a","status":"completed","usage":{"x":-1}} | 422 | usage.x must be from 0 to 1000000000000 but was -1
             POST   | /tasks/submit                 | {"task_data":{},"uses":{"gpt":0}}                 | 422 | uses.gpt must be from 1 to 1000000000000 but was 0
             POST   | /tasks/submit                 | {"task_data":{},"uses":{"gpt":1.5}}               | 422 | uses.gpt has the wrong type or form (expected a whole number)
             POST   | /tasks/submit                 | {"task_data":{},"uses":{"gpt*":1}}                | 422 | each name in uses must be 1 to 100 characters

@@ -215,6 +215,15 @@ class AuditTest {
                 == 1);
         ok(as(other, night.secret, "DELETE", "/fairness/acme/eu", null));
         details.put("DELETE /fairness/{fairness_key}", "{\"fairness_key\":\"acme/eu\"}");
+        ok(as(one, night.secret, "PUT", "/limits/acme/x*", "{\"concurrency\":2}"));
+        details.put("PUT /limits/{name}", "{\"name\":\"acme/x*\",\"limit\":{\"concurrency\":2}}");
+        await().until(() -> as(other, night.secret, "GET", "/limits", null)
+                        .body()
+                        .get("limits")
+                        .size()
+                == 1);
+        ok(as(other, night.secret, "DELETE", "/limits/acme/x*", null));
+        details.put("DELETE /limits/{name}", "{\"name\":\"acme/x*\"}");
         JsonNode generated = ok(as(one, night.secret, "POST", "/auth/api-key/generate?user_id=ada", null));
         String secret = generated.get("api_key").asString();
         String id = generated.get("key_id").asString();

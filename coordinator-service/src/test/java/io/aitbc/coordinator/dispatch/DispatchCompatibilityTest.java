@@ -66,18 +66,22 @@ class DispatchCompatibilityTest {
                                     Resources.NONE,
                                     Map.of()),
                             4)),
-            null);
+            null,
+            Map.of());
 
     private static final WantsExchange.Message AGED_WANTS = new WantsExchange.Message(
             "coordinator-1",
             List.of(new Want(Requirements.capabilities("gpu"), 4, new Want.Aged(NOW.minusSeconds(300), 12))),
-            null);
+            null,
+            Map.of());
 
     private static final WantsExchange.SlotOffersMessage PLACES = new WantsExchange.SlotOffersMessage(
             "coordinator-1", "coordinator-2", List.of("agent-1", "agent-1", "agent-2"));
 
     private static final Map<String, LaneStats> FIGURES = Map.of(
-            "idle", new LaneStats(NOW, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, List.of(), false),
+            "idle",
+                    new LaneStats(
+                            NOW, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, List.of(), List.of(), false),
             "busy",
                     new LaneStats(
                             NOW,
@@ -89,6 +93,7 @@ class DispatchCompatibilityTest {
                             Map.of(Priority.URGENT, 9.25, Priority.LOW, 100.0),
                             Map.of(),
                             null,
+                            List.of(),
                             List.of(),
                             false));
 
@@ -191,7 +196,7 @@ class DispatchCompatibilityTest {
                 null,
                 null,
                 Topics.unprefixed(),
-                message -> {
+                (message, offset) -> {
                     if (message instanceof SwitchStrategy command) {
                         LoadBalancingStrategy.parse(command.strategy());
                     }

@@ -9,11 +9,13 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.agent.AnAgent;
 import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.assign.Judgement;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.assign.Verdict.Ruling;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
+import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.Matcher;
@@ -609,8 +611,8 @@ class LaneBacklogTest {
         }
 
         @Override
-        public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
-            return answer(placements.stream()
+        public CompletableFuture<Judgement> reserve(List<Placement> placements, LimitBook limits, Instant now) {
+            return answer(Judgement.of(placements.stream()
                     .map(placement -> new Verdict(
                             placement,
                             // Asked without an agent only because it was cancelled.
@@ -619,12 +621,12 @@ class LaneBacklogTest {
                             false,
                             1,
                             now))
-                    .toList());
+                    .toList()));
         }
 
         @Override
         public CompletableFuture<List<Boolean>> endWaiting(
-                List<WaitingTask> ending, TaskStatus status, String clearId, Instant now) {
+                List<WaitingTask> ending, TaskStatus status, String clearId, LimitBook limits, Instant now) {
             ending.forEach(task -> ended.add(task.id()));
             return answer(ending.stream().map(task -> true).toList());
         }

@@ -64,6 +64,7 @@ class LaneEventsTest {
                         List.of(FIRST, FIRST, SECOND, FIRST),
                         List.of(Ending.LIVE, Ending.ENDED_BEFORE, Ending.ENDED, Ending.ENDED),
                         status,
+                        "",
                         NOW)))
                 .containsExactly("t:2:" + kind, "t:1:accepted", "t:1:" + kind);
     }

@@ -11,12 +11,14 @@ import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.agent.AnAgent;
 import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.assign.Judgement;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.assign.Verdict.Ruling;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
 import io.aitbc.coordinator.kafka.CommitTag;
+import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.Matcher;
@@ -223,7 +225,7 @@ class LaneTest {
     @Test
     void afterAFailureTheLaneRestartsWithoutPendingRequests() {
         agent(1);
-        CompletableFuture<List<Verdict>> unanswered = new CompletableFuture<>();
+        CompletableFuture<Judgement> unanswered = new CompletableFuture<>();
         outside.reserving = unanswered;
         read(NORMAL_0, 10);
         lane.round(now);
@@ -626,6 +628,7 @@ class LaneTest {
                 "other",
                 List.of(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 100))),
                 List.of(),
+                Map.of(),
                 now);
         for (int offset = 0; offset < 8; offset++) {
             read(URGENT_0, offset);
@@ -644,7 +647,7 @@ class LaneTest {
     @Test
     void anOfferedSlotGoesToTheAgedTaskHere() {
         agent(1);
-        lane.updateRemoteWants("other", List.of(new Want(Requirements.NONE, 0)), List.of(), now);
+        lane.updateRemoteWants("other", List.of(new Want(Requirements.NONE, 0)), List.of(), Map.of(), now);
         read(ATask.named("aged").priority(Priority.LOW).at(0, 0).waiting(300).build());
         lane.round(now);
         assertThat(outside.published).isEmpty();
@@ -729,16 +732,16 @@ class LaneTest {
         CompletableFuture<Payloads.Fetched> fetching = new CompletableFuture<>();
         Ruling ruling = Ruling.GRANTED;
         CompletableFuture<Void> publishing = CompletableFuture.completedFuture(null);
-        CompletableFuture<List<Verdict>> reserving;
+        CompletableFuture<Judgement> reserving;
         CompletableFuture<List<Boolean>> recording;
         Set<String> endedBefore = Set.of();
 
         @Override
-        public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
+        public CompletableFuture<Judgement> reserve(List<Placement> placements, LimitBook limits, Instant now) {
             batches.add(placements.size());
             return reserving != null
                     ? reserving
-                    : CompletableFuture.completedFuture(placements.stream()
+                    : CompletableFuture.completedFuture(Judgement.of(placements.stream()
                             .map(placement -> new Verdict(
                                     placement,
                                     endedBefore.contains(placement.waiting().id()) ? Ruling.CANCELLED : ruling,
@@ -746,12 +749,12 @@ class LaneTest {
                                     false,
                                     1,
                                     now))
-                            .toList());
+                            .toList()));
         }
 
         @Override
         public CompletableFuture<List<Boolean>> endWaiting(
-                List<WaitingTask> tasks, TaskStatus status, String clearId, Instant now) {
+                List<WaitingTask> tasks, TaskStatus status, String clearId, LimitBook limits, Instant now) {
             List<String> ids = ended.computeIfAbsent(clearId, id -> new ArrayList<>());
             tasks.stream().map(WaitingTask::id).forEach(ids::add);
             ids.sort(null);

@@ -4,6 +4,7 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Limit;
 import io.aitbc.contracts.Payload;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
@@ -14,12 +15,15 @@ import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.AnAgent;
 import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.assign.Judgement;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.assign.Verdict.Ruling;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
+import io.aitbc.coordinator.limit.LimitBook;
+import io.aitbc.coordinator.limit.LimitState;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.BacklogEntry;
@@ -111,6 +115,11 @@ final class SimulatedCluster {
     /** Attempts that ended without their task being known to anybody. */
     private final Set<String> payloadsLost = new HashSet<>();
 
+    /** Whether limits are defined. */
+    private final boolean limited;
+
+    private int definitions;
+
     SimulatedCluster(long seed) {
         // Adjacent small seeds would produce similar sequences.
         random = new Random(seed * 0x9E3779B97F4A7C15L);
@@ -122,6 +131,8 @@ final class SimulatedCluster {
                 logs.put(new Id(priority, number), new ArrayList<>());
             }
         }
+        limited = random.nextBoolean();
+        defineLimits();
         addAgent("a1", "a", 1 + random.nextInt(3));
         addAgent("a2", "a", 1 + random.nextInt(3));
         addAgent("ab", "b", 1);
@@ -140,6 +151,7 @@ final class SimulatedCluster {
             submit();
         }
         calm = true;
+        defineLimits();
         if (agents.size() < 4) {
             addAgent("late", "late", 5);
         }
@@ -206,6 +218,8 @@ final class SimulatedCluster {
             } else {
                 deleteRecords();
             }
+        } else if (random.nextInt(4) == 0) {
+            defineLimits();
         } else {
             any(coordinators).ifPresent(Coordinator::refreshView);
         }
@@ -248,7 +262,7 @@ final class SimulatedCluster {
                 random.nextBoolean() ? "tenant-" + random.nextInt(4) : null,
                 random.nextInt(3) == 0 ? 0.5 + random.nextInt(5) : null,
                 Map.of(),
-                Map.of(),
+                uses(),
                 Map.of());
         tasks.put(id, task);
         Id partition = new Id(QUEUES.get(random.nextInt(QUEUES.size())), random.nextInt(PARTITIONS));
@@ -257,6 +271,34 @@ final class SimulatedCluster {
             // A producer retry: the same task is appended twice.
             append(partition, task);
         }
+    }
+
+    /** Defines limits; coordinators learn of them sooner or later. */
+    private void defineLimits() {
+        if (!limited) {
+            return;
+        }
+        Map<String, Limit> limits = new HashMap<>();
+        limits.put("places", new Limit((long) random.nextInt(calm ? 1 : 0, 4), null, null, null));
+        limits.put("calls", new Limit(null, new Limit.Rate(2L, 0.5 + random.nextInt(3), 2L), null, null));
+        if (random.nextBoolean()) {
+            limits.put(
+                    "tenant/*",
+                    new Limit(1L + random.nextInt(2), null, null, new Limit.AppliesTo(null, null, null, "*")));
+        }
+        definitions++;
+        store.limits = new LimitBook("topic " + definitions, limits);
+    }
+
+    private Map<String, Long> uses() {
+        Map<String, Long> uses = new HashMap<>();
+        if (limited && random.nextInt(3) == 0) {
+            uses.put("places", random.nextInt(20) == 0 ? 100 : 1L + random.nextInt(2));
+        }
+        if (limited && random.nextInt(4) == 0) {
+            uses.put("calls", 1L + random.nextInt(2));
+        }
+        return uses;
     }
 
     private void append(Id partition, Task task) {
@@ -409,7 +451,20 @@ final class SimulatedCluster {
         boolean dead;
 
         Coordinator() {
+            matcher.limits().define(store.limits);
             refreshView();
+        }
+
+        /** Applies definitions of limits. If other limits apply to tasks that wait, starts over. */
+        private void defineLimits() {
+            if (matcher.limits().book() != store.limits
+                    && (calm || random.nextInt(3) == 0)
+                    && lane.define(store.limits)) {
+                Set<Id> owned = Set.copyOf(positions.keySet());
+                lane.lostAll();
+                positions.clear();
+                owned.forEach(this::gain);
+            }
         }
 
         void gain(Id id) {
@@ -484,6 +539,7 @@ final class SimulatedCluster {
                     }
                 }
             }
+            defineLimits();
             // Notes which payloads are missing.
             backlog();
             lane.round(now);
@@ -583,7 +639,8 @@ final class SimulatedCluster {
                 List<LaneTime> times = matcher.laneTimes(wants, now);
                 coordinators.stream().filter(other -> other != this).forEach(other -> {
                     if (random.nextInt(4) > 0) {
-                        other.lane.updateRemoteWants(id, wants, times, now);
+                        other.lane.updateRemoteWants(
+                                id, wants, times, lane.matcher().limits().mostUrgent(), now);
                     }
                 });
             }
@@ -614,16 +671,21 @@ final class SimulatedCluster {
                     matcher.agents().remove(agent.id);
                 }
             });
+            matcher.limits().update(store.limitStates());
         }
 
         @Override
-        public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant at) {
+        public CompletableFuture<Judgement> reserve(List<Placement> placements, LimitBook limits, Instant at) {
             order.check(placements, backlog(), at);
             List<ClearQueue> announced = List.copyOf(clears);
             return effect(() -> {
                 List<Verdict> verdicts = placements.stream()
                         .map(placement -> {
-                            Verdict verdict = store.judge(placement, at);
+                            // By the clock of Redis: later requests have later times.
+                            Verdict verdict = store.judge(placement, limits.version(), now);
+                            if (verdict.ruling() == Ruling.GRANTED) {
+                                checkLimits(placement.uses());
+                            }
                             if (verdict.ruling() == Ruling.GRANTED) {
                                 deadlines.put(placement.waiting().id(), at.plus(TIMEOUT));
                             }
@@ -636,17 +698,24 @@ final class SimulatedCluster {
                         })
                         .toList();
                 publishEvents(LaneEvents.ofEnded(verdicts, at));
-                return verdicts;
+                Map<String, LimitState> states = new HashMap<>();
+                placements.forEach(placement ->
+                        placement.uses().keySet().forEach(name -> states.put(name, store.limitState(name))));
+                return new Judgement(verdicts, states, List.of());
             });
         }
 
         @Override
         public CompletableFuture<List<Boolean>> endWaiting(
-                List<WaitingTask> ending, TaskStatus status, String clearId, Instant at) {
+                List<WaitingTask> ending, TaskStatus status, String clearId, LimitBook limits, Instant at) {
             return effect(() -> {
-                List<Reservations.Ending> endings =
-                        ending.stream().map(task -> end(task, status, clearId)).toList();
-                publishEvents(LaneEvents.ofEndings(ending, endings, status, at));
+                List<Reservations.Ending> endings = ending.stream()
+                        .map(task ->
+                                status == TaskStatus.FAILED && !limits.version().equals(store.limits.version())
+                                        ? Reservations.Ending.OUTDATED
+                                        : end(task, status, clearId))
+                        .toList();
+                publishEvents(LaneEvents.ofEndings(ending, endings, status, clearId, at));
                 return endings.stream()
                         .map(one -> one == Reservations.Ending.ENDED)
                         .toList();
@@ -797,7 +866,7 @@ final class SimulatedCluster {
 
     private Reservations.Ending end(WaitingTask waiting, TaskStatus status, String clearId) {
         String answer = store.endWaiting(waiting.id(), waiting.task().attempt(), status.wireName());
-        if (answer.equals("ended") && !clearId.isEmpty()) {
+        if (answer.equals("ended") && status == TaskStatus.CANCELLED && !clearId.isEmpty()) {
             clearCounts.merge(clearId, 1, Integer::sum);
         }
         return switch (answer) {
@@ -1026,6 +1095,28 @@ final class SimulatedCluster {
                     agent.held.inflight.size() <= agent.capacity,
                     () -> agent.id + " holds " + agent.held.inflight + ", more than " + agent.capacity);
         }
+        Map<String, Map<String, Long>> live = new TreeMap<>();
+        store.tasks().forEach((taskId, state) -> {
+            if (state.isAssigned() || state.isFailing()) {
+                state.uses.forEach((name, units) ->
+                        live.computeIfAbsent(name, any -> new TreeMap<>()).put(taskId, units));
+            }
+        });
+        store.heldUnits.forEach((name, held) -> must(
+                held.equals(live.getOrDefault(name, Map.of())),
+                () -> "of " + name + " " + held + " is held, but used by " + live.get(name)));
+    }
+
+    /** Checks that an attempt that was granted does not exceed a limit. */
+    private void checkLimits(Map<String, Long> uses) {
+        for (String name : uses.keySet()) {
+            Limit limit = store.limits.definition(name);
+            must(
+                    limit == null
+                            || limit.concurrency() == null
+                            || store.limitState(name).used() <= limit.concurrency(),
+                    () -> store.limitState(name) + " of " + name + " exceeds " + limit);
+        }
     }
 
     /**
@@ -1076,7 +1167,7 @@ final class SimulatedCluster {
                             .thenComparing(other -> other.position().offset()))
                     .toList();
             List<WaitingTask> couldHaveIt = ofKind.stream()
-                    .filter(other -> !wasRejected(other, placement))
+                    .filter(other -> !wasRejected(other, placement) && !mayBeKeptBack(other))
                     .toList();
             placed.merge(kind, 1, Integer::sum);
             if (couldHaveIt.stream().noneMatch(other -> level(other) < level(task))) {
@@ -1101,6 +1192,11 @@ final class SimulatedCluster {
 
         private boolean wasRejected(WaitingTask task, Placement placement) {
             return placement.agentId().equals(task.task().rejectedBy());
+        }
+
+        /** Whether a limit may keep it back. */
+        private boolean mayBeKeptBack(WaitingTask task) {
+            return limited && (!task.task().uses().isEmpty() || task.task().fairnessKey() != null);
         }
 
         /** The matcher looks only at the first task of a priority; here, that one must not go straight back to the agent. */
@@ -1199,7 +1295,7 @@ final class SimulatedCluster {
     /** Published when a record is read again, unless it has been deleted. Results and requeued attempts need no record. */
     private boolean mayBeMissing(String event) {
         String attempt = event.substring(0, event.lastIndexOf(':'));
-        return event.matches(".*:(assigned|cancelled|expired)")
+        return event.matches(".*:(assigned|cancelled|expired|failed)")
                 && (payloadsLost.contains(attempt) || areRecordsDeleted(attempt.substring(0, attempt.indexOf(':'))));
     }
 

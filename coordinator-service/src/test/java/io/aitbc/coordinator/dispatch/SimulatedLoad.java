@@ -7,10 +7,12 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.agent.AnAgent;
 import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.assign.Judgement;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.assign.Verdict.Ruling;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
+import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.Matcher;
@@ -198,7 +200,8 @@ final class SimulatedLoad {
         private void publishWants() {
             List<Want> wants = matcher.wants(now, 20);
             if (!wants.isEmpty() || wanted) {
-                toOthers(other -> other.lane.updateRemoteWants(id, wants, matcher.laneTimes(wants, now), now));
+                toOthers(
+                        other -> other.lane.updateRemoteWants(id, wants, matcher.laneTimes(wants, now), Map.of(), now));
             }
             wanted = !wants.isEmpty();
             // Expired wants and unused slots are handled only in rounds.
@@ -211,8 +214,8 @@ final class SimulatedLoad {
         }
 
         @Override
-        public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant at) {
-            return answered(() -> placements.stream()
+        public CompletableFuture<Judgement> reserve(List<Placement> placements, LimitBook limits, Instant at) {
+            return answered(() -> Judgement.of(placements.stream()
                     .map(placement -> {
                         Verdict verdict = store.judge(placement, at);
                         if (verdict.ruling() == Ruling.GRANTED) {
@@ -224,7 +227,7 @@ final class SimulatedLoad {
                         }
                         return verdict;
                     })
-                    .toList());
+                    .toList()));
         }
 
         private <T> CompletableFuture<T> answered(Supplier<T> action) {
@@ -238,7 +241,7 @@ final class SimulatedLoad {
 
         @Override
         public CompletableFuture<List<Boolean>> endWaiting(
-                List<WaitingTask> tasks, TaskStatus status, String clearId, Instant at) {
+                List<WaitingTask> tasks, TaskStatus status, String clearId, LimitBook limits, Instant at) {
             throw new UnsupportedOperationException("nothing ends here");
         }
 

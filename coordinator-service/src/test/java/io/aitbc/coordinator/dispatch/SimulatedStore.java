@@ -1,14 +1,19 @@
 package io.aitbc.coordinator.dispatch;
 
+import io.aitbc.contracts.Limit;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.assign.Verdict.Ruling;
+import io.aitbc.coordinator.limit.LimitBook;
+import io.aitbc.coordinator.limit.LimitState;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.taskstate.TaskStates;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -31,6 +36,12 @@ final class SimulatedStore {
         /** The record for which the attempt was granted. */
         @Nullable
         Position origin;
+
+        /** Units of limits that the attempt holds. */
+        Map<String, Long> uses = Map.of();
+
+        /** Whether it failed because it uses more than a limit can give. */
+        boolean isOverLimit;
 
         /** Whether the attempt was given to an agent. */
         boolean wasHeld;
@@ -77,6 +88,85 @@ final class SimulatedStore {
     /** What the scripts have done, as ids of events. */
     final Set<String> history = new TreeSet<>();
 
+    /** The definitions of limits that reservations must be based on. */
+    LimitBook limits = LimitBook.EMPTY;
+    /** By limit and task. */
+    final Map<String, Map<String, Long>> heldUnits = new TreeMap<>();
+
+    private final Map<String, Instant> fullAt = new TreeMap<>();
+    /** When rates were unknown: their buckets were empty then. */
+    Instant completeSince = Instant.EPOCH;
+
+    /** limits.lua: what is used of limits. */
+    Map<String, LimitState> limitStates() {
+        Map<String, LimitState> states = new TreeMap<>();
+        heldUnits.keySet().forEach(name -> states.put(name, limitState(name)));
+        return states;
+    }
+
+    LimitState limitState(String name) {
+        return new LimitState(used(name), fullAt.getOrDefault(name, Instant.EPOCH), "", 0, 0, Instant.EPOCH);
+    }
+
+    private long used(String name) {
+        return heldUnits.getOrDefault(name, Map.of()).values().stream()
+                .mapToLong(Long::longValue)
+                .sum();
+    }
+
+    private static Duration interval(Limit.Rate rate, long units) {
+        return Duration.ofNanos((long) (units * rate.intervalMicros() * 1_000));
+    }
+
+    /** The limit that refuses an attempt; empty if none does. */
+    private String refusedBy(String taskId, Map<String, Long> uses, Instant now) {
+        for (Map.Entry<String, Long> use : uses.entrySet()) {
+            Limit limit = limits.definition(use.getKey());
+            long own = heldUnits.getOrDefault(use.getKey(), Map.of()).getOrDefault(taskId, 0L);
+            if (limit != null && refuses(limit, use.getKey(), use.getValue(), own, now)) {
+                return use.getKey();
+            }
+        }
+        return "";
+    }
+
+    private boolean refuses(Limit limit, String name, long units, long own, Instant now) {
+        if (limit.concurrency() != null && used(name) - own + units > limit.concurrency()) {
+            return true;
+        }
+        Limit.Rate rate = limit.rate();
+        return rate != null
+                && latest(fullAt(name, rate), now)
+                        .plus(interval(rate, units - rate.burst()))
+                        .isAfter(now);
+    }
+
+    private Instant fullAt(String name, Limit.Rate rate) {
+        return fullAt.computeIfAbsent(name, unknown -> completeSince.plus(interval(rate, rate.burst())));
+    }
+
+    private static Instant latest(Instant one, Instant other) {
+        return one.isAfter(other) ? one : other;
+    }
+
+    private void hold(State task, String taskId, Map<String, Long> uses, Instant now) {
+        task.uses = uses;
+        uses.forEach((name, units) -> {
+            heldUnits.computeIfAbsent(name, unknown -> new TreeMap<>()).put(taskId, units);
+            Limit limit = limits.definition(name);
+            if (limit != null && limit.rate() != null) {
+                fullAt.put(name, latest(fullAt(name, limit.rate()), now).plus(interval(limit.rate(), units)));
+            }
+        });
+    }
+
+    private void drop(State task, String taskId) {
+        task.uses
+                .keySet()
+                .forEach(name -> heldUnits.getOrDefault(name, new TreeMap<>()).remove(taskId));
+        task.uses = Map.of();
+    }
+
     private void note(String taskId, int attempt, String kind) {
         history.add(taskId + ":" + attempt + ":" + kind);
     }
@@ -115,6 +205,11 @@ final class SimulatedStore {
 
     /** reserve.lua */
     Verdict judge(Placement placement, Instant now) {
+        return judge(placement, limits.version(), now);
+    }
+
+    /** @param version of the definitions of limits that the placement is based on */
+    Verdict judge(Placement placement, String version, Instant now) {
         String taskId = placement.waiting().id();
         int attempt = placement.waiting().task().attempt();
         State task = task(taskId);
@@ -128,9 +223,18 @@ final class SimulatedStore {
                             : switch (task.status) {
                                 case "cancelled" -> Ruling.CANCELLED;
                                 case "expired" -> Ruling.EXPIRED;
+                                case "failed" -> task.isOverLimit ? Ruling.FAILED : Ruling.ENDED;
                                 default -> Ruling.ENDED;
                             };
-            return new Verdict(placement, ruling, ruling == Ruling.WAS_HELD ? task.agentId : "", false, held, now);
+            return new Verdict(
+                    placement,
+                    ruling,
+                    ruling == Ruling.WAS_HELD ? task.agentId : "",
+                    false,
+                    held,
+                    now,
+                    placement.uses(),
+                    ruling == Ruling.FAILED ? "\"why\"" : "");
         }
         if (task.isAssigned() && attempt == task.attempt) {
             if (task.origin != null && !task.origin.equals(placement.waiting().position())) {
@@ -144,10 +248,19 @@ final class SimulatedStore {
         if (held >= agent.capacity || agent.openSlots != null && agent.openSlots <= 0) {
             return new Verdict(placement, Ruling.FULL, "", false, held, now);
         }
+        if (!version.equals(limits.version())) {
+            return new Verdict(placement, Ruling.OUTDATED, "", false, held, now);
+        }
+        String refusedBy = refusedBy(taskId, placement.uses(), now);
+        if (!refusedBy.isEmpty()) {
+            return new Verdict(placement, Ruling.LIMITED, "", false, held, now, placement.uses(), refusedBy);
+        }
         if (task.isAssigned()) {
             agents.get(task.agentId).inflight.remove(taskId);
             note(taskId, task.attempt, "attempt_failed");
         }
+        drop(task, taskId);
+        hold(task, taskId, placement.uses(), now);
         task.status = "assigned";
         task.attempt = attempt;
         task.agentId = placement.agentId();
@@ -173,8 +286,10 @@ final class SimulatedStore {
         if (task.isAssigned()) {
             agents.get(task.agentId).inflight.remove(taskId);
             note(taskId, task.attempt, "attempt_failed");
+            drop(task, taskId);
         }
         task.end(status, attempt);
+        task.isOverLimit = status.equals("failed");
         task.waited();
         note(taskId, attempt, status);
         return "ended";
@@ -233,6 +348,7 @@ final class SimulatedStore {
         note(taskId, attempt, "completed");
         task.agentId = agentId;
         agents.get(agentId).inflight.remove(taskId);
+        drop(task, taskId);
         return "completed";
     }
 
@@ -266,6 +382,7 @@ final class SimulatedStore {
             note(taskId, attempt, "failed");
         }
         agents.get(agentId).inflight.remove(taskId);
+        drop(task, taskId);
         return "released";
     }
 
@@ -276,6 +393,7 @@ final class SimulatedStore {
         if (task.isKnown() && !task.hasEnded() && !task.isFailing()) {
             if (task.isAssigned()) {
                 agents.get(task.agentId).inflight.remove(taskId);
+                drop(task, taskId);
             }
             task.end("cancelled", task.attempt);
             note(taskId, task.attempt, "cancelled");

@@ -3,9 +3,12 @@ package io.aitbc.coordinator.dispatch;
 import static io.aitbc.coordinator.agent.AnAgent.NOW;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.aitbc.contracts.Limit;
 import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.assign.Judgement;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.WaitingTask;
@@ -32,10 +35,13 @@ class SimulatedStoreTest {
     private static final int DATABASE = 12;
     private static final String PULLING = "c";
     private static final List<String> AGENTS = List.of("a", "b", PULLING);
-    private static final Script SETTLE = Script.loadFenced(Settlement.class, "settle");
+    private static final Script SETTLE = Script.loadFencedWithLimits(Settlement.class, "settle");
     private static final Script FENCE = Script.loadFenced(Settlement.class, "fence");
-    private static final Script RELEASE = Script.load(Settlement.class, "release");
-    private static final Script CANCEL = Script.loadFenced(Reservations.class, "cancel");
+    private static final Script RELEASE = Script.loadWithLimits(Settlement.class, "release");
+    private static final Script CANCEL = Script.loadFencedWithLimits(Reservations.class, "cancel");
+
+    private static final LimitBook LIMITS = new LimitBook(
+            "topic 7", Map.of("places", new Limit(5L, null, null, null), "models/*", new Limit(2L, null, null, null)));
 
     private static RedisClient client;
     private static Redis redis;
@@ -70,6 +76,8 @@ class SimulatedStoreTest {
                         Keys.agent(PULLING),
                         Map.of("delivery", "pull", "open_until", String.valueOf(NOW.toEpochMilli() + 1)));
         claim(2);
+        store.limits = LIMITS;
+        redis.sync().set("limits:version", LIMITS.version());
         Map<String, Integer> asked = new TreeMap<>();
         for (int i = 0; i < 6_000; i++) {
             // New tasks are added all the time, because each ends sooner or later.
@@ -80,6 +88,13 @@ class SimulatedStoreTest {
                         .as("held by %s after step %d", agent, i)
                         .isEqualTo(store.agent(agent).inflight);
             }
+            store.heldUnits.forEach((limit, held) -> {
+                assertThat(new TreeSet<>(redis.sync().hkeys(Keys.held(limit)))).isEqualTo(held.keySet());
+                String used = redis.sync().hget("limit:" + limit, "used");
+                assertThat(used == null ? 0 : Long.parseLong(used))
+                        .as("used of %s after step %d", limit, asked.size())
+                        .isEqualTo(store.limitState(limit).used());
+            });
             assertThat(redis.sync().hget(Keys.agent(PULLING), "open_slots"))
                     .as("open slots after step %d", i)
                     .isEqualTo(String.valueOf(store.agent(PULLING).openSlots));
@@ -95,6 +110,8 @@ class SimulatedStoreTest {
                         "EXPIRED",
                         "FULL",
                         "UNAVAILABLE",
+                        "LIMITED",
+                        "OUTDATED",
                         "completed",
                         "settled before",
                         "late",
@@ -111,7 +128,7 @@ class SimulatedStoreTest {
             case 3 -> {
                 WaitingTask task = waiting(taskId, attempt);
                 Reservations.Ending ending = reservations
-                        .endWaiting(List.of(task), TaskStatus.EXPIRED, "", NOW)
+                        .endWaiting(List.of(task), TaskStatus.EXPIRED, "", LIMITS, NOW)
                         .join()
                         .get(0);
                 String expected = store.endWaiting(taskId, attempt, "expired");
@@ -188,7 +205,8 @@ class SimulatedStoreTest {
                                 String.valueOf(attempt),
                                 agent,
                                 "\"why\"",
-                                next == 0 ? "" : TaskRecord.queued(retry.task(), retry.position())))
+                                next == 0 ? "" : TaskRecord.queued(retry.task(), retry.position()),
+                                ""))
                 .get(0);
         String expected = store.release(taskId, attempt, agent, next);
         assertThat(released).isEqualTo(expected.equals("released") ? "1" : "0");
@@ -201,12 +219,19 @@ class SimulatedStoreTest {
             String agent = random.nextInt(10) == 0 ? "" : AGENTS.get(random.nextInt(AGENTS.size()));
             placements.add(new Placement(waiting("t" + (newest - random.nextInt(10)), 1 + random.nextInt(4)), agent));
         });
-        List<Verdict> verdicts = reservations.reserve(placements, NOW).join();
+        // An outdated version is refused.
+        LimitBook basis = random.nextInt(10) == 0 ? LimitBook.EMPTY : LIMITS;
+        Judgement judgement = reservations.reserve(placements, basis, NOW).join();
+        List<Verdict> verdicts = judgement.verdicts();
         Map<String, Integer> held = new TreeMap<>();
         for (Verdict verdict : verdicts) {
-            Verdict expected = store.judge(verdict.placement(), NOW);
+            Verdict expected = store.judge(verdict.placement(), basis.version(), NOW);
             assertThat(verdict.ruling()).as("%s", verdict).isEqualTo(expected.ruling());
             assertThat(verdict.agentId()).isEqualTo(expected.agentId());
+            if (verdict.ruling() == Verdict.Ruling.LIMITED) {
+                assertThat(verdict.why()).isEqualTo(expected.why());
+                assertThat(judgement.limits()).containsKey(verdict.why());
+            }
             held.put(verdict.placement().agentId(), verdict.held());
         }
         held.remove("");
@@ -217,8 +242,12 @@ class SimulatedStoreTest {
 
     private WaitingTask waiting(String taskId, int attempt) {
         // Occasionally a duplicate record of the same task.
-        WaitingTask task =
-                ATask.named(taskId).at(0, random.nextInt(4) == 0 ? 1 : 0).build();
+        ATask described = ATask.named(taskId).at(0, random.nextInt(4) == 0 ? 1 : 0);
+        int kind = Math.floorMod(taskId.hashCode(), 4);
+        WaitingTask task = (kind == 0
+                        ? described
+                        : kind == 1 ? described.uses("models/x", 1) : described.uses("places", kind))
+                .build();
         return new WaitingTask(task.task().attempt(attempt, null), task.position(), task.waitingSince(), task.bytes());
     }
 

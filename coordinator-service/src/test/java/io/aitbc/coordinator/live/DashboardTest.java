@@ -198,6 +198,40 @@ class DashboardTest {
     }
 
     @Test
+    void limitsAreShownWithWhatIsUsedOverTime() {
+        assertThat(coordinator
+                        .send(
+                                "PUT",
+                                "/limits/ui/x",
+                                "{\"concurrency\": 1, \"budget\": {\"units\": 500, \"per\": \"month\"}}")
+                        .code())
+                .isEqualTo(200);
+        coordinator.register("limited-agent", 5, "limited-ui");
+        String task = "{\"task_data\":{},\"uses\":{\"ui/x\":1},\"requirements\":{\"capabilities\":[\"limited-ui\"]}}";
+        String holder = coordinator.submit(task);
+        coordinator.awaitTask(holder, "assigned");
+        String waiting = coordinator.submit(task);
+        open("/queues");
+        String limits = "[aria-label='Limits'] tbody";
+        awaitText(By.cssSelector(limits), "1 at once; 500 per month");
+
+        awaitShown(By.cssSelector("[aria-label='Show ui/x']")).click();
+        awaitText(By.cssSelector("[aria-label='Tasks that hold units'] tbody"), "limited-agent");
+        awaitShown(By.cssSelector("[aria-label^='Units in use and tasks waiting'] canvas"));
+        awaitShown(By.cssSelector("[aria-label='Units spent of the budget, last 15 minutes: 1 of 500']"));
+
+        awaitShown(By.cssSelector("[aria-label='Remove ui/x']")).click();
+        button(awaitShown(By.id("question")), "Remove ui/x").click();
+        awaitText(By.id("notice"), "The limit ui/x was removed.");
+        coordinator.awaitTask(waiting, "assigned");
+        await().atMost(LONG)
+                .until(() -> browser.findElements(By.cssSelector(limits)).stream()
+                        .noneMatch(rows -> rows.getText().contains("ui/x")));
+        coordinator.post("/tasks/" + holder + "/cancel", "");
+        coordinator.post("/tasks/" + waiting + "/cancel", "");
+    }
+
+    @Test
     void aWaitingTaskIsExplained() {
         coordinator.register("small-agent", 1, "explained", "memory:8");
         String id = coordinator.submit(

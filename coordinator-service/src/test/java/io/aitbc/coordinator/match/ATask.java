@@ -9,6 +9,7 @@ import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.Task;
 import java.time.Instant;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -26,6 +27,7 @@ public final class ATask {
     private @Nullable Instant expiresAt;
     private @Nullable String fairnessKey;
     private @Nullable Double fairnessWeight;
+    private Map<String, Long> uses = Map.of();
 
     private ATask(String id) {
         this.id = id;
@@ -89,6 +91,12 @@ public final class ATask {
         return this;
     }
 
+    public ATask uses(String limit, long units) {
+        this.uses = new HashMap<>(uses);
+        uses.put(limit, units);
+        return this;
+    }
+
     public ATask rejectedBy(String agentId) {
         this.rejectedBy = agentId;
         return this;
@@ -111,7 +119,7 @@ public final class ATask {
                 fairnessKey,
                 fairnessWeight,
                 Map.of(),
-                Map.of(),
+                uses,
                 Map.of());
         return new WaitingTask(task, new Position(priority, partition, offset), since, 100);
     }

@@ -163,16 +163,12 @@ class MatcherPropertiesTest {
         }
 
         boolean goesBefore(WaitingTask other, WaitingTask task) {
-            Position a = other.position();
-            Position b = task.position();
             return Comparator.comparingInt(this::level)
-                                    .thenComparing(WaitingTask::waitingSince)
-                                    .compare(other, task)
-                            < 0
-                    || other.waitingSince().equals(task.waitingSince())
-                            && a.priority() == b.priority()
-                            && a.partition() == b.partition()
-                            && a.offset() < b.offset();
+                            .thenComparing(WaitingTask::waitingSince)
+                            .thenComparingInt(one -> one.position().partition())
+                            .thenComparingLong(one -> one.position().offset())
+                            .compare(other, task)
+                    < 0;
         }
 
         int level(WaitingTask task) {

@@ -110,9 +110,40 @@ class MetricsTest {
         assertThat(samples()).hasSizeLessThan(1_500);
     }
 
+    @Test
+    void limitsKeysAndDemandAreCounted() {
+        coordinator.send(
+                "PUT", "/limits/metered", "{\"concurrency\": 2, \"budget\": {\"units\": 10, \"per\": \"month\"}}");
+        coordinator.register("metered-agent", 5, "metered");
+        for (int i = 0; i < 3; i++) {
+            coordinator.submit(
+                    "{\"task_data\":{},\"fairness_key\":\"metered\",\"uses\":{\"metered\":1},\"requirements\":{\"capabilities\":[\"metered\"]}}");
+        }
+
+        Map.of(
+                        "cluster_limit_used{limit=\"metered\"}", 2.0,
+                        "cluster_limit_used_ratio{limit=\"metered\"}", 1.0,
+                        "cluster_limit_budget_spent_ratio{limit=\"metered\"}", 0.2,
+                        "cluster_limit_waiting{limit=\"metered\"}", 1.0,
+                        "cluster_fairness_key_waiting{fairness_key=\"metered\"}", 1.0,
+                        "cluster_demand_agents{agent_type=\"worker\",capabilities=\"metered\"}", 1.0,
+                        "cluster_demand_agents_active{agent_type=\"worker\",capabilities=\"metered\"}", 1.0)
+                .forEach((name, value) -> await().atMost(LONG)
+                        .untilAsserted(() -> assertThat(samples()).containsEntry(name, value)));
+        assertThat(samples()).containsKey("cluster_demand_unserved");
+        assertThat(samples().get("cluster_limit_oldest_seconds{limit=\"metered\"}"))
+                .isPositive();
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"alerts.yml", "grafana-dashboard.json"})
     void alertsAndGraphsUseExistingMetrics(String file) throws IOException {
+        coordinator.send("PUT", "/limits/alerted", "{\"budget\": {\"units\": 10, \"per\": \"month\"}}");
+        coordinator.submit(
+                "{\"task_data\":{},\"fairness_key\":\"alerted\",\"requirements\":{\"capabilities\":[\"of-nobody\"]}}");
+        await().atMost(LONG)
+                .until(() -> samples().containsKey("cluster_limit_budget_spent_ratio{limit=\"alerted\"}")
+                        && samples().containsKey("cluster_fairness_key_oldest_seconds{fairness_key=\"alerted\"}"));
         Set<String> there = samples().keySet().stream()
                 .map(name -> name.replaceAll("\\{.*", ""))
                 .collect(Collectors.toSet());

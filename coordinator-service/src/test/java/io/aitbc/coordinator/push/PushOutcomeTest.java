@@ -14,6 +14,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -41,6 +42,7 @@ class PushOutcomeTest {
             null,
             Map.of(),
             Map.of(),
+            Set.of(),
             Map.of());
 
     private static PushOutcome outcome(int status, String body) {

@@ -26,6 +26,9 @@ class TaskRecordsTest {
                 "{\"task_id\":\"t\",\"task_data\":{},\"submitted_at\":\"1970-01-01T00:00:00.001Z\",\"attempt\":2}",
                 "{\"task_id\":\"t\",\"task_data\":{},\"fairness_key\":\"acme\",\"fairness_weight\":2}",
                 "{\"task_id\":\"t\",\"task_data\":{},\"fairness_key\":null}",
+                "{\"task_id\":\"t\",\"uses\":{\"a/b\":1,\"c\" : 12},\"task_data\":{}}",
+                "{\"task_id\":\"t\",\"uses\":{},\"task_data\":{\"uses\":{\"x\":1}}}",
+                "{\"task_id\":\"t\",\"task_data\":{},\"uses\":null}",
                 "{\"task_id\":\"t\",\"task_data\":{},\"fairness_key\":\"gr\u00f6\u00dfe\"}",
                 "{\"task_id\":\"t\",\"task_data\":{},\"chain_id\":\"c\",\"requirements\":{\"region\":\"eu\"}}",
                 "{\"requirements\":{\"capabilities\":[\"a\"],\"x\":1},\"task_id\":\"t\",\"task_data\":{},\"y\":{}}",
@@ -154,7 +157,7 @@ class TaskRecordsTest {
     }
 
     private TaskSummary summary(ConsumerRecord<byte[], byte[]> record) throws TaskRecords.PoisonException {
-        return records.summary(record, records.position(record));
+        return records.summary(record, records.position(record), false);
     }
 
     private static ConsumerRecord<byte[], byte[]> record(String json) {

@@ -45,7 +45,7 @@ import tools.jackson.databind.node.ObjectNode;
 /** Agent state shared by coordinators of different versions: hashes in Redis, and notices of changes. */
 class RegistryCompatibilityTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
-    private static final Script SETTLE = Script.loadFenced(Settlement.class, "settle");
+    private static final Script SETTLE = Script.loadFencedWithLimits(Settlement.class, "settle");
     private static final Script BEGIN_REMOVAL = Script.load(Registry.class, "begin-removal");
     private static final HealthPolicy HEALTH =
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.98, 0.98);
@@ -290,6 +290,14 @@ class RegistryCompatibilityTest {
         public void cancelled(Set<String> taskIds) {
             lines.add("cancelled " + taskIds);
         }
+
+        @Override
+        public void limitsChanged(JsonNode states) {
+            lines.add("limits " + states);
+        }
+
+        @Override
+        public void limitsUnknown() {}
 
         @Override
         public void unpublished(Set<String> taskIds) {

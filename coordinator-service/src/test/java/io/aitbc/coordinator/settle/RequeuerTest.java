@@ -31,6 +31,7 @@ import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.security.Signatures;
 import io.aitbc.coordinator.taskstate.StoredTask;
+import io.aitbc.coordinator.usage.LimitUsage;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -351,7 +352,15 @@ class RequeuerTest {
             return late;
         };
         try (Recovery recovery = new Recovery(
-                clients, admin, TOPICS, RESULTS, attempts, requeuer, agent -> true, hooked.withZone(ZoneOffset.UTC))) {
+                clients,
+                admin,
+                TOPICS,
+                RESULTS,
+                attempts,
+                requeuer,
+                agent -> true,
+                new LimitUsage(redis),
+                hooked.withZone(ZoneOffset.UTC))) {
             recovery.start();
             assertThat(nextRound.await(60, TimeUnit.SECONDS)).isTrue();
         }

@@ -17,6 +17,7 @@ import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.intake.Redrive;
+import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
@@ -51,7 +52,7 @@ import tools.jackson.databind.node.ObjectNode;
 /** What another version has left in Redis of tasks, which is converted, and notices of them. */
 class SettleCompatibilityTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
-    private static final Script CANCEL = Script.loadFenced(Reservations.class, "cancel");
+    private static final Script CANCEL = Script.loadFencedWithLimits(Reservations.class, "cancel");
     private static final Script REDRIVE = Script.load(Redrive.class, "redrive");
     private static final HealthPolicy HEALTH =
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.98, 0.98);
@@ -318,7 +319,7 @@ class SettleCompatibilityTest {
         reserve("task-1", 1, "agent-1");
         overheard.notice();
         reservations
-                .endWaiting(List.of(waiting("task-1", 2)), TaskStatus.EXPIRED, "", NOW)
+                .endWaiting(List.of(waiting("task-1", 2)), TaskStatus.EXPIRED, "", LimitBook.EMPTY, NOW)
                 .join();
         notices.set("expired", overheard.notice());
         hashes.set("expired", hash("task-1"));

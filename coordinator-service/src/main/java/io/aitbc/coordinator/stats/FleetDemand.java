@@ -1,0 +1,122 @@
+package io.aitbc.coordinator.stats;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.agent.Eligibility;
+import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.aitbc.coordinator.match.BlockedGroup;
+import io.aitbc.coordinator.registry.Registry;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.springframework.stereotype.Component;
+
+/**
+ * How many agents of which kind would let everything run that waits for agents: a signal for autoscalers. What runs counts as well; a backlog alone
+ * would scale a busy fleet down to zero.
+ */
+@Component
+public final class FleetDemand {
+    private final Registry registry;
+    private final ClusterControl control;
+    private final ClusterStats stats;
+
+    FleetDemand(Registry registry, ClusterControl control, ClusterStats stats) {
+        this.registry = registry;
+        this.control = control;
+        this.stats = stats;
+    }
+
+    /**
+     * Agents that offer the same.
+     *
+     * @param agents number of active agents
+     * @param capacity of the active agents
+     * @param running assignments that they hold, and those that are drained as well
+     * @param waiting tasks that wait for such an agent; those that several fleets could take are split by capacity
+     * @param agentsWanted how many such agents would hold what runs and what waits
+     */
+    public record Fleet(
+            String agentType,
+            List<String> capabilities,
+            int agents,
+            int capacity,
+            int running,
+            int waiting,
+            int agentsWanted) {}
+
+    /**
+     * @param fleets in alphabetical order
+     * @param unserved waiting tasks that no active agent could take
+     */
+    public record Demand(List<Fleet> fleets, List<BlockedGroup> unserved) {}
+
+    private record Kind(String agentType, List<String> capabilities) {}
+
+    /** A fleet while it is counted. */
+    private static final class Counted {
+        final List<Agent> active = new ArrayList<>();
+        int running;
+        double waiting;
+
+        int capacity() {
+            return active.stream().mapToInt(Agent::capacity).sum();
+        }
+
+        Fleet fleet(Kind kind) {
+            int waits = (int) Math.ceil(waiting);
+            double each = active.isEmpty() ? 1 : Math.max(1, capacity() / (double) active.size());
+            return new Fleet(kind.agentType, kind.capabilities, active.size(), capacity(), running, waits, (int)
+                    Math.ceil((running + waits) / each));
+        }
+    }
+
+    /** The demand as of the last second. Reads all agents. */
+    public Demand read() {
+        Map<Kind, Counted> fleets = fleets();
+        List<BlockedGroup> unserved = new ArrayList<>();
+        for (BlockedGroup group : stats.blocked()) {
+            List<Counted> able = fleets.values().stream()
+                    .filter(fleet -> fleet.active.stream().anyMatch(agent -> couldTake(agent, group.requirements())))
+                    .toList();
+            double capacity = able.stream().mapToInt(Counted::capacity).sum();
+            able.forEach(fleet -> fleet.waiting += group.tasks() * fleet.capacity() / capacity);
+            if (able.isEmpty()) {
+                unserved.add(group);
+            }
+        }
+        List<Fleet> counted = new ArrayList<>();
+        fleets.forEach((kind, fleet) -> counted.add(fleet.fleet(kind)));
+        return new Demand(counted, unserved);
+    }
+
+    private Map<Kind, Counted> fleets() {
+        Map<Kind, Counted> fleets = new TreeMap<>(
+                Comparator.comparing(Kind::agentType).thenComparing(kind -> String.join("\n", kind.capabilities)));
+        for (Agent agent : registry.all()) {
+            boolean isActive = agent.status() == AgentStatus.ACTIVE;
+            if (isActive || agent.inflight() > 0) {
+                Counted fleet = fleets.computeIfAbsent(
+                        new Kind(
+                                agent.registration().agentType(),
+                                agent.registration().capabilities().stream()
+                                        .sorted()
+                                        .toList()),
+                        unknown -> new Counted());
+                fleet.running += agent.inflight();
+                if (isActive) {
+                    fleet.active.add(agent);
+                }
+            }
+        }
+        return fleets;
+    }
+
+    private boolean couldTake(Agent agent, Requirements requirements) {
+        return Eligibility.meetsRequirements(
+                agent.registration(), requirements, !control.strategy().prefersRegion());
+    }
+}
