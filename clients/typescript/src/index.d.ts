@@ -34,7 +34,7 @@ export interface TaskFields {
   fairness_weight?: number;
   /** Key/value texts, such as its team; up to 16. Passed to the agent, and shown with the task. */
   labels?: Record<string, string>;
-  /** Units of named limits that an attempt takes, whole numbers. It starts once all of them can be had. */
+  /** Units of named limits that an attempt takes, whole numbers. It starts once all of them are available. */
   uses?: Record<string, number>;
 }
 

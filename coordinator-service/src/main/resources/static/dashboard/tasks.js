@@ -6,7 +6,7 @@ import { PRIORITIES } from "./verdict.js";
 
 const STATUSES = ["queued", "assigned", "completed", "failed", "cancelled", "expired"];
 /** Why a task failed. */
-export const REASONS = ["failed", "rejected", "overdue", "agent_lost", "payload_lost", "record_lost"];
+export const REASONS = ["failed", "rejected", "overdue", "agent_lost", "over_limit", "payload_lost", "record_lost"];
 const AGES = { "": "any time", "900": "15 minutes", "3600": "hour", "86400": "24 hours", "604800": "7 days", "2592000": "30 days" };
 const SORTS = { "-submitted_at": "newest first", "submitted_at": "oldest first", "-finished_at": "ended last first", "finished_at": "ended first first" };
 const PAGE = 50;

@@ -30,7 +30,7 @@ import tools.jackson.databind.node.ObjectNode;
  *     precedence
  * @param labels key/value texts, such as {@code team: search}, shown with the task and searchable; up to 16. Names of 1 to 100 characters, values of up to 256
  * @param uses units of named limits that an attempt takes, such as {@code openai/gpt-5: 1}; up to 16, 1 to 10<sup>12</sup> each. An
- *     attempt starts once all of them can be had
+ *     attempt starts once all of them are available
  * @param unknown fields unknown to this version, passed through unchanged
  */
 public record Task(

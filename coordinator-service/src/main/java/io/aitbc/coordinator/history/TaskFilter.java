@@ -53,7 +53,7 @@ public record TaskFilter(
 
     /** Why a task can fail. */
     public static final List<String> REASONS =
-            List.of("failed", "rejected", "overdue", "agent_lost", "payload_lost", "record_lost");
+            List.of("failed", "rejected", "overdue", "agent_lost", "over_limit", "payload_lost", "record_lost");
 
     public TaskFilter {
         // Absent from a bulk operation of an earlier version.

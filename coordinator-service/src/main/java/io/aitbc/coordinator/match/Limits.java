@@ -191,12 +191,11 @@ public final class Limits {
 
     /** Releases the groups that are first in turn: as many as there are units, and some more. */
     private void releaseFirst(Gate gate) {
-        long room = gate.room(now);
-        if (gate.waiting.size() <= RELEASED_AT_ONCE + room) {
+        int most = RELEASED_AT_ONCE + (int) Math.min(MAX_RELEASED, gate.room(now));
+        if (gate.waiting.size() <= most) {
             release(gate);
             return;
         }
-        int most = (int) Math.min(MAX_RELEASED, RELEASED_AT_ONCE + room);
         PriorityQueue<TaskGroup.Head> first = new PriorityQueue<>(BY_TURN.reversed());
         List<TaskGroup> withoutHead = new ArrayList<>(0);
         for (TaskGroup group : gate.waiting) {

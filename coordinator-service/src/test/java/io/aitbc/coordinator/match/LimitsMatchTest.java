@@ -242,6 +242,15 @@ class LimitsMatchTest {
         }
         assertThat(placed).containsExactly("t490", "t491", "t492");
         assertThat(matcher.match(NOW.plusSeconds(1), 100)).isEmpty();
+        // In case that a notice was missed, one of them finds out sooner or later.
+        matcher.limits().forgetPlacements();
+        matcher.limits().update(Map.of("shared", used(3)));
+        Instant later = NOW.plusSeconds(1).plus(Limits.MAX_WAIT);
+        List<String> found = new ArrayList<>();
+        for (int i = 0; i < 40; i++) {
+            found.addAll(ids(matcher.match(later.plusMillis(2L * i), 100)));
+        }
+        assertThat(found).hasSize(1);
     }
 
     @Test
