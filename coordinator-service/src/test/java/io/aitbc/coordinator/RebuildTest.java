@@ -98,6 +98,52 @@ class RebuildTest {
         DATABASES.add(database);
     }
 
+    /** Definitions come back from Kafka, what live attempts hold with them, and of a budget what was noted. */
+    @Test
+    void limitsHoldAlthoughRedisWasEmptied() {
+        coordinator.register("agent", 50);
+        String places = "{\"concurrency\":2,\"applies_to\":{\"fairness_key\":\"*\"}}";
+        assertThat(coordinator.send("PUT", "/limits/places/*", places).code()).isEqualTo(200);
+        String budget = "{\"budget\":{\"units\":10,\"per\":\"month\"}}";
+        assertThat(coordinator.send("PUT", "/limits/budget", budget).code()).isEqualTo(200);
+        for (int i = 0; i < 5; i++) {
+            coordinator.submit("{\"task_data\":{},\"fairness_key\":\"acme\"}");
+        }
+        for (int i = 0; i < 20; i++) {
+            coordinator.submit("{\"task_data\":{},\"uses\":{\"budget\":1}}");
+        }
+        List<JsonNode> before = coordinator.awaitRecords("assignments.agent", 12);
+        await().atMost(LONG).until(() -> waiting("places/acme") == 3 && waiting("budget") == 10);
+
+        redis.flushdb();
+
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        await().atMost(LONG)
+                .until(() -> coordinator
+                                .get("/limits/places/acme")
+                                .body()
+                                .at("/limit/in_use")
+                                .asInt()
+                        == 2);
+        // Assigned after all that the rebuild makes possible.
+        String last = coordinator.submit("{\"task_data\":{}}");
+        coordinator.awaitTask(last, "assigned");
+        await().atMost(LONG).until(() -> waiting("places/acme") == 3 && waiting("budget") == 10);
+        assertThat(coordinator.awaitRecords("assignments.agent", 13)).hasSize(13);
+
+        JsonNode holder = before.stream()
+                .filter(one -> one.has("applied_limits"))
+                .findFirst()
+                .orElseThrow();
+        coordinator.report(holder, "completed", null);
+        JsonNode next = coordinator.awaitRecords("assignments.agent", 14).get(13);
+        assertThat(next.at("/uses").toString()).isEqualTo("{\"places/acme\":1}");
+    }
+
+    private int waiting(String limit) {
+        return coordinator.get("/limits/" + limit).body().at("/limit/waiting").asInt();
+    }
+
     @Test
     void tenThousandInFlightTasksAreRestored() {
         IntStream.range(0, AGENTS).forEach(i -> send("agents.heartbeat", "agent-" + i, """
