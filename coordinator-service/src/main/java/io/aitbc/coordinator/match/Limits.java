@@ -52,6 +52,7 @@ public final class Limits {
     private final List<BacklogEntry> impossible = new ArrayList<>();
     private LimitBook book = LimitBook.EMPTY;
     private long round = 1;
+    private boolean isInRound;
     /** The time of the round. */
     private Instant now = Instant.EPOCH;
 
@@ -128,6 +129,7 @@ public final class Limits {
     /** Begins a round: releases the groups whose limits are due. */
     void begin(Instant now) {
         round++;
+        isInRound = true;
         this.now = now;
         if (!now.isBefore(nextReview)) {
             nextReview = now.plus(REVIEW_INTERVAL);
@@ -177,24 +179,25 @@ public final class Limits {
         });
     }
 
-    private void release(Gate gate) {
-        release(gate, List.copyOf(gate.waiting));
+    private List<TaskGroup> release(Gate gate) {
+        return release(gate, List.copyOf(gate.waiting));
     }
 
-    private void release(Gate gate, List<TaskGroup> groups) {
+    private List<TaskGroup> release(Gate gate, List<TaskGroup> groups) {
         for (TaskGroup group : groups) {
             gate.waiting.remove(group);
             group.keptBackBy = null;
             runnable.add(group);
         }
+        return groups;
     }
 
-    /** Releases the groups that are first in turn: as many as there are units, and some more. */
-    private void releaseFirst(Gate gate) {
+    /** Releases the groups that are first in turn: as many as there are units, and some more. They are compared with others in this round, or in the next one. */
+    private List<TaskGroup> releaseFirst(Gate gate) {
+        gate.comparedIn = isInRound ? round : round + 1;
         int most = RELEASED_AT_ONCE + (int) Math.min(MAX_RELEASED, gate.room(now));
         if (gate.waiting.size() <= most) {
-            release(gate);
-            return;
+            return release(gate);
         }
         PriorityQueue<TaskGroup.Head> first = new PriorityQueue<>(BY_TURN.reversed());
         List<TaskGroup> withoutHead = new ArrayList<>(0);
@@ -209,9 +212,9 @@ public final class Limits {
                 first.poll();
             }
         }
-        release(gate, withoutHead);
-        release(gate, first.stream().map(TaskGroup.Head::group).toList());
         partly.add(gate);
+        first.forEach(head -> withoutHead.add(head.group()));
+        return release(gate, withoutHead);
     }
 
     /** Ends a round: limits that have units left, which other limits kept from the groups that were first in turn, are soon looked at again. */
@@ -222,6 +225,7 @@ public final class Limits {
             }
         }
         partly.clear();
+        isInRound = false;
     }
 
     /** Releases a group whose next task has changed. */
@@ -298,9 +302,7 @@ public final class Limits {
             long units = units(head.task(), gate);
             boolean hasRoom = hasTurn(head, gate) && gate.room(now) >= units;
             if (hasRoom && !gate.waiting.isEmpty() && gate.comparedIn != round) {
-                gate.comparedIn = round;
-                compared = List.copyOf(gate.waiting);
-                release(gate);
+                compared = releaseFirst(gate);
                 return Admission.COMPARE;
             }
             if (!hasRoom && book.impossible(head.task().task()) != null) {

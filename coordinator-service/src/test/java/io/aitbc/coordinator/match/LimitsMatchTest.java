@@ -236,11 +236,14 @@ class LimitsMatchTest {
         }
 
         matcher.limits().update(Map.of("shared", used(0)));
+        assertThat(matcher.limits().runnable()).as("of 500 groups").hasSizeLessThan(50);
         List<String> placed = new ArrayList<>();
         for (int i = 20; i < 60; i++) {
             placed.addAll(ids(matcher.match(NOW.plusMillis(2L * i), 100)));
         }
         assertThat(placed).containsExactly("t490", "t491", "t492");
+        assertThat(matcher.limits().runnable()).hasSizeLessThan(50);
+
         assertThat(matcher.match(NOW.plusSeconds(1), 100)).isEmpty();
         // In case that a notice was missed, one of them finds out sooner or later.
         matcher.limits().forgetPlacements();
