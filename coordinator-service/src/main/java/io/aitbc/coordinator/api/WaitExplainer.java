@@ -210,7 +210,7 @@ class WaitExplainer {
      *
      * @param needed units that it uses
      * @param detail a clause
-     * @param dueAt when units may be had, unless others use them; absent if an attempt has to end first
+     * @param dueAt when units are available, unless others use them; absent if an attempt has to end first
      */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     record LimitWait(

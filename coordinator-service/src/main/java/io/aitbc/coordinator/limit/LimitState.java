@@ -64,7 +64,7 @@ public record LimitState(long used, Instant fullAt, String period, long spent, l
     }
 
     /**
-     * When units may be had, unless others use them; {@link Instant#MAX} if an attempt has to end first.
+     * When units are available, unless others use them; {@link Instant#MAX} if an attempt has to end first.
      *
      * @param pending units that have been asked for, and are not in this state
      */

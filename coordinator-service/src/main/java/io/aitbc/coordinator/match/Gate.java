@@ -91,7 +91,7 @@ final class Gate {
         return Math.max(0, Math.min(room, noted - pendingUnits));
     }
 
-    /** When units may be had, unless others use them; {@link Instant#MAX} if an attempt has to end first. */
+    /** When units are available, unless others use them; {@link Instant#MAX} if an attempt has to end first. */
     Instant dueAt(long units, Instant now) {
         Instant due = now.isBefore(refusedUntil) ? refusedUntil : now;
         if (limit == null) {

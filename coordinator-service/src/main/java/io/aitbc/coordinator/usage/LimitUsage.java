@@ -42,7 +42,7 @@ public final class LimitUsage {
     private static final long NOTING_MS = 15_000;
 
     private final Redis redis;
-    /** Where the next check goes on. */
+    /** Where the next check continues. */
     private volatile ScanCursor checked = ScanCursor.INITIAL;
 
     public LimitUsage(Redis redis) {
@@ -162,6 +162,8 @@ public final class LimitUsage {
         ValueScanCursor<String> names =
                 redis.sync().sscan(Keys.KNOWN_LIMITS, checked, ScanArgs.Builder.limit(MAX_CHECKED));
         for (String name : names.getValues()) {
+            // First: a script sets a key of the wrong type aside, a scan fails.
+            check(name, Set.of());
             MapScanCursor<String, String> held = null;
             do {
                 ScanCursor from = held == null ? ScanCursor.INITIAL : held;
