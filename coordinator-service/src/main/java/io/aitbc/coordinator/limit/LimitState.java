@@ -88,7 +88,7 @@ public record LimitState(long used, Instant fullAt, String period, long spent, l
 
     /** Units that the bucket lacks: at most all, whatever an earlier definition allowed. */
     private double missing(Limit.Rate rate, Instant now) {
-        double micros = Duration.between(now, fullAt).toNanos() / 1_000.0;
+        double micros = Duration.between(now, fullAt).toMillis() * 1_000.0;
         return Math.max(0, Math.min(rate.burst(), micros / rate.intervalMicros()));
     }
 

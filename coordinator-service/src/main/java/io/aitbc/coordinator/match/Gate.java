@@ -35,6 +35,8 @@ final class Gate {
     long comparedIn;
     /** The level of the most urgent task in other lanes that it keeps back; above all levels if there is none. */
     int mostUrgentElsewhere = Integer.MAX_VALUE;
+    /** When its state was learned. */
+    Instant learnedAt = Instant.EPOCH;
     /** When it is looked at again; {@link Instant#MAX} if that is not scheduled. */
     Instant scheduledAt = Instant.MAX;
 
@@ -65,6 +67,11 @@ final class Gate {
 
     void refused(Instant until) {
         refusedUntil = until;
+    }
+
+    /** Whether nothing is known, and no placement is about to find out. */
+    boolean isUnknown() {
+        return state == null && pending == 0;
     }
 
     boolean isUsed() {

@@ -145,7 +145,8 @@ public final class Limits {
             gate.scheduledAt = Instant.MAX;
             if (!gate.waiting.isEmpty()
                     && gate.room(now) == 0
-                    && gate.dueAt(1, now).equals(Instant.MAX)) {
+                    && gate.dueAt(1, now).equals(Instant.MAX)
+                    && !now.isBefore(gate.learnedAt.plus(MAX_WAIT))) {
                 gate.update(null);
             }
             releaseFirst(gate);
@@ -393,6 +394,10 @@ public final class Limits {
             Gate gate = gates.get(name);
             if (gate != null) {
                 gate.answered(units);
+                if (gate.isUnknown() && !gate.waiting.isEmpty()) {
+                    // Another limit refused the task that was to find out.
+                    schedule(gate, 1);
+                }
                 forgetUnused(gate);
             }
         });
@@ -416,6 +421,7 @@ public final class Limits {
             Gate gate = gates.get(name);
             if (gate != null) {
                 gate.update(state);
+                gate.learnedAt = now;
                 if (gate.room(now) > 0) {
                     releaseFirst(gate);
                 } else if (!gate.waiting.isEmpty()) {

@@ -143,10 +143,15 @@ public final class LimitUsage {
                 .getMap()
                 .forEach((taskId, held) -> {
                     if (holders.size() < most) {
-                        holders.add(new Holder(taskId, Long.parseLong(held.substring(0, held.indexOf(' ')))));
+                        holders.add(new Holder(taskId, units(held)));
                     }
                 });
         return holders;
+    }
+
+    /** 0 if the entry is corrupt. */
+    private static long units(String held) {
+        return held.matches("\\d{1,18} \\S+") ? Long.parseLong(held.substring(0, held.indexOf(' '))) : 0;
     }
 
     /**

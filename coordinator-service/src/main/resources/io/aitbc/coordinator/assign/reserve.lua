@@ -125,7 +125,7 @@ end
 
 -- Asks the caller to note more of a budget in Kafka, unless another has been asked.
 local function request_note(name, units)
-  local request = ARGV[2] .. ':' .. digits_of(redis_us())
+  local request = ARGV[2] .. ':' .. digits_of(redis_us()) .. ':' .. #to_note
   if acquire('limits:noting:' .. name, request, 15000) then
     to_note[#to_note + 1] = '"' .. name .. '":["' .. request .. '",' .. digits_of(units) .. ']'
   end
@@ -154,12 +154,13 @@ local function refused_by(task_id, uses, has_earlier)
     local definition = defined[name]
     if definition then
       local limit = load_limit(name)
+      -- Its state is part of the answer, whichever limit refuses.
+      limit.was_changed = true
       if limit.closed_until * 1000 > now_us
           or definition.concurrency
             and limit.used - (has_earlier and units_of(redis.call('HGET', 'held:' .. name, task_id)) or 0) + units > definition.concurrency
           or definition.interval and math.max(limit.full_at, now_us) + (units - definition.burst) * definition.interval > now_us
           or definition.budget and budget_refuses(name, limit, definition, units) then
-        limit.was_changed = true
         return name
       end
     end

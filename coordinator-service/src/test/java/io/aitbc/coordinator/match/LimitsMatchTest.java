@@ -81,10 +81,34 @@ class LimitsMatchTest {
 
         Instant soon = NOW.plusMillis(2);
         assertThat(matcher.match(soon, 100)).isEmpty();
-        assertThat(matcher.limits().nextDue()).isEqualTo(NOW.plus(Limits.MAX_WAIT));
+        assertThat(matcher.limits().nextDue()).isBetween(NOW.plus(Limits.MAX_WAIT), soon.plus(Limits.MAX_WAIT));
         // A notice may have been lost.
         Instant later = soon.plus(Limits.MAX_WAIT);
         assertThat(ids(matcher.match(later, 100))).containsExactly("t0");
+    }
+
+    @Test
+    void aLimitIsAskedAgainIfAnotherOneRefused() {
+        define(Map.of("x", concurrency(5), "y", concurrency(5)));
+        add(ATask.named("t1").uses("x", 1).uses("y", 1));
+        add(ATask.named("t2").uses("x", 1));
+        List<Placement> first = matcher.match(NOW, 100);
+        assertThat(ids(first)).containsExactly("t1");
+        matcher.refund(first.get(0));
+        matcher.answered(first.get(0), 0, false);
+        matcher.limits().update(Map.of("y", used(5)));
+        matcher.backlog().add(first.get(0).waiting(), NOW);
+
+        assertThat(ids(matcher.match(NOW.plusMillis(2), 100))).containsExactly("t2");
+    }
+
+    @Test
+    void aSlowRateWithALargeBurstIsNoError() {
+        define(Map.of("x", new Limit(null, new Limit.Rate(1L, 31_622_400.0, 1_000_000_000_000L), null, null)));
+        knows("x", LimitState.at(NOW, 0, 3e25, "", 0, 0, 0));
+        add(ATask.named("t").uses("x", 1));
+
+        assertThat(matcher.match(NOW, 100)).hasSizeLessThan(2);
     }
 
     @Test
