@@ -30,14 +30,7 @@ class FairTenantsTest {
     static void start() {
         one = RunningCoordinator.start(LocalStack.shared(), "fair.", 12);
         other = RunningCoordinator.start(LocalStack.shared(), "fair.", 12);
-        await().atMost(LONG)
-                .until(() -> one.get("/coordinators")
-                                .body()
-                                .get("coordinators")
-                                .valueStream()
-                                .filter(lane -> lane.get("partitions").asInt() >= 5)
-                                .count()
-                        == 2);
+        one.awaitSharedQueues(2);
     }
 
     @AfterAll

@@ -33,14 +33,7 @@ class LimitsTest {
     static void start() {
         one = RunningCoordinator.start(LocalStack.shared(), "limits.", 9);
         other = RunningCoordinator.start(LocalStack.shared(), "limits.", 9);
-        await().atMost(LONG)
-                .until(() -> one.get("/coordinators")
-                                .body()
-                                .get("coordinators")
-                                .valueStream()
-                                .filter(lane -> lane.get("partitions").asInt() >= 5)
-                                .count()
-                        == 2);
+        one.awaitSharedQueues(2);
     }
 
     @AfterAll

@@ -142,6 +142,18 @@ public final class RunningCoordinator implements AutoCloseable {
                 new Class<?>[] {CoordinatorApplication.class, beans}, stack, topicPrefix, redisDatabase, settings);
     }
 
+    /** Waits until this many coordinators share the queues: each has at least 5 partitions. */
+    public void awaitSharedQueues(int coordinators) {
+        await().atMost(Duration.ofSeconds(90))
+                .until(() -> get("/coordinators")
+                                .body()
+                                .get("coordinators")
+                                .valueStream()
+                                .filter(lane -> lane.get("partitions").asInt() >= 5)
+                                .count()
+                        == coordinators);
+    }
+
     /** Starts a coordinator and waits only until it serves REST, whatever the state of its dependencies. */
     public static RunningCoordinator startUnhealthy(
             LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
