@@ -96,6 +96,18 @@ class OutageTest {
         }
     }
 
+    /** The answer says that it is in force, so it waits for Redis. */
+    @Test
+    void aLimitIsSetOnceRedisAnswersAgain() {
+        try (RedisClient client = RedisClient.create(stack.redisUrl())) {
+            client.connect().sync().clientPause(PAUSE.toMillis());
+            assertThat(coordinator
+                            .send("PUT", "/limits/paused", "{\"concurrency\": 1}")
+                            .code())
+                    .isEqualTo(200);
+        }
+    }
+
     @Test
     void anEmptiedRedisIsRebuiltFromKafka() {
         coordinator.submit("{\"task_data\":{},\"task_id\":\"in-flight\"}");

@@ -44,6 +44,7 @@ import org.jspecify.annotations.Nullable;
 public final class ClusterControl implements BackgroundService {
     private static final long WAIT_SECONDS = 30;
     private static final long TRANSACTION_CHECK_INTERVAL_MS = 500;
+    private static final long VERSION_RETRY_MS = 200;
     /** So many notes of a budget are written in a period, unless tasks use more than the rest of it. */
     private static final long NOTES_PER_PERIOD = 100;
 
@@ -203,14 +204,14 @@ public final class ClusterControl implements BackgroundService {
 
     /**
      * Makes Redis go by the definitions of limits that this coordinator knows, unless it knows later ones. Nothing is assigned while these differ, as
-     * after Redis was emptied.
+     * after Redis was emptied. Fails if Redis does not answer, or while the control topic is being read.
      */
     CompletableFuture<?> publishLimitsVersion() {
         String topicId = topic.id();
         String version = limitBook.version();
         if (topicId == null || !version.isEmpty() && !version.startsWith(topicId + " ")) {
             // Its definitions will be published again.
-            return CompletableFuture.completedFuture(null);
+            return CompletableFuture.failedFuture(new IllegalStateException("the control topic was not read yet"));
         }
         return usage.setVersion(topicId, version);
     }
@@ -432,9 +433,17 @@ public final class ClusterControl implements BackgroundService {
         if (areLimitsRead) {
             publishBook();
         }
+        completeOnceInForce(command.commandId());
+    }
+
+    /** Reservations may still go by the earlier definition while Redis does not answer. */
+    private void completeOnceInForce(String commandId) {
         publishLimitsVersion().whenComplete((done, failure) -> {
             if (failure == null) {
-                completeCommand(command.commandId());
+                completeCommand(commandId);
+            } else if (pendingCommands.containsKey(commandId)) {
+                CompletableFuture.delayedExecutor(VERSION_RETRY_MS, TimeUnit.MILLISECONDS)
+                        .execute(() -> completeOnceInForce(commandId));
             }
         });
     }
