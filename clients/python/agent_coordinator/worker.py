@@ -98,7 +98,7 @@ class Worker:
     :param capacity: how many assignments it executes at once, each in its own thread
     :param drain_seconds: how long it finishes assignments before it cancels their handlers, and rejects them up to 2 s later
     :param api_key: as of :class:`Client`: a key with role agent, for this agent
-    :param registration: further fields of the registration, such as ``services``, ``tags`` or ``region``
+    :param registration: further fields of the registration, such as ``services``, ``tags``, ``region`` or ``resources``
     """
 
     def __init__(

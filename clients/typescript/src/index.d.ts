@@ -11,7 +11,7 @@ export interface Requirements {
   chain_id?: string;
   agent_id?: string;
   affinity_key?: string;
-  /** What an attempt takes of its agent's resources, with at most three decimals. Not judged yet. */
+  /** What an attempt takes of its agent's resources, with at most three decimals. */
   resources?: Record<string, number>;
 }
 
@@ -147,6 +147,8 @@ export interface WorkerOptions {
   services?: string[];
   tags?: string[];
   region?: string;
+  /** What it has for the tasks it works on at the same time, with at most three decimals. */
+  resources?: Record<string, number>;
   /** How long it finishes assignments before it cancels their handlers, and rejects them up to 2 s later; 30,000 ms by default. */
   drainMs?: number;
   /** As of {@link Client}: a key with role agent, for this agent. */

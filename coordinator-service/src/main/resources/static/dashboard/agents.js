@@ -332,6 +332,12 @@ async function lookUpFigures(id, box) {
   }
 }
 
+function resources(agent) {
+  return Object.entries(agent.resources ?? {})
+    .map(([name, amount]) => `${agent.resources_in_use?.[name] ?? 0} of ${amount} ${name}`)
+    .join(", ");
+}
+
 function description(agent) {
   const facts = [
     ["Status", h("span", { class: "tag " + (STATUS_CLASS[agent.status] ?? "") }, agent.status)],
@@ -346,6 +352,7 @@ function description(agent) {
     ["Tags", agent.tags.join(", ") || "none"],
     ["Region", agent.region ?? "none"],
     ["Weight", agent.weight],
+    ["Resources in use", resources(agent) || "none declared"],
     ["Registered", clock(agent.registration_time)],
     ["Last heartbeat", clock(agent.last_heartbeat)],
   ];

@@ -153,6 +153,7 @@ final class AgentsCommand implements Callable<Integer> {
                 .row("status", agent.path("status").asString(""))
                 .row("health", health(agent) + (costs.isEmpty() ? "" : ": " + costs))
                 .row("load", load(agent))
+                .row("resources", resources(agent))
                 .row("capabilities", texts(agent.path("capabilities"), " "))
                 .row("services", texts(agent.path("services"), " "))
                 .row("tags", texts(agent.path("tags"), " "))
@@ -184,6 +185,15 @@ final class AgentsCommand implements Callable<Integer> {
 
     private static String load(JsonNode agent) {
         return agent.path("inflight").asLong() + "/" + agent.path("capacity").asLong();
+    }
+
+    /** What is in use of what it declares. */
+    private static String resources(JsonNode agent) {
+        return agent.path("resources")
+                .propertyStream()
+                .map(one -> agent.path("resources_in_use").path(one.getKey()).asString("0") + "/"
+                        + one.getValue().asString() + " " + one.getKey())
+                .collect(Collectors.joining("  "));
     }
 
     private static String age(JsonNode json, String field, Instant now) {

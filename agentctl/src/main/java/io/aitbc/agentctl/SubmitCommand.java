@@ -4,6 +4,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.math.BigDecimal;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -52,6 +53,12 @@ final class SubmitCommand implements Callable<Integer> {
             paramLabel = "NAME",
             description = "Required capability, such as hash or hash>=2.1; may be repeated")
     private List<String> capabilities = List.of();
+
+    @Option(
+            names = "--resource",
+            paramLabel = "NAME=AMOUNT",
+            description = "What an attempt takes of its agent's resources, such as gpu=0.5; may be repeated")
+    private Map<String, BigDecimal> resources = Map.of();
 
     @Option(names = "--agent-type", paramLabel = "TYPE", description = "Required agent type")
     private @Nullable String agentType;
@@ -168,6 +175,7 @@ final class SubmitCommand implements Callable<Integer> {
         }
         ObjectNode requirements = Json.object();
         put(requirements, "capabilities", capabilities.isEmpty() ? null : capabilities);
+        put(requirements, "resources", resources.isEmpty() ? null : resources);
         put(requirements, "agent_type", agentType);
         put(requirements, "region", region);
         put(requirements, "agent_id", agentId);

@@ -235,6 +235,9 @@ class AgentctlTest {
         assertThat(run("tasks", "submit", "--uses", "ctl/model-x=3", "--data", "{}")
                         .err())
                 .contains("the task uses 3 units of the limit ctl/model-x, whose concurrency is 2");
+        assertThat(run("tasks", "submit", "--resource", "gpu=0.0001", "--data", "{}")
+                        .err())
+                .contains("resources.gpu must be from 0.001 to 1000000000, with at most three decimals");
         assertThat(run("limits", "set", "ctl/model-x", "{\"concurency\": 2}").err())
                 .contains("a limit needs a concurrency, a rate or a budget");
         assertThat(run("limits", "set", "no limit", "{}").err()).contains("the name of a limit must be");

@@ -17,6 +17,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param chainId the chain the agent works on; it receives no tasks that require another chain
  * @param islandId stored and filterable; not interpreted by the coordinator
  * @param endpoints stored, and not interpreted but for {@code http}: the base URL of an agent with {@link Delivery#PUSH}
+ * @param resources what it has for the tasks it works on at the same time, such as {@code gpu: 4}
  * @param delivery how it receives its assignments; {@link Delivery#KAFKA} when absent
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -35,6 +36,10 @@ public record Registration(
         @JsonProperty("location") @Nullable Location location,
         @JsonProperty("chain_id") @Nullable String chainId,
         @JsonProperty("island_id") @Nullable String islandId,
+
+        @JsonProperty("resources") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+        Resources resources,
+
         @JsonProperty("delivery") Delivery delivery) {
 
     public static final int DEFAULT_CAPACITY = 100;
@@ -56,6 +61,7 @@ public record Registration(
         region = Checks.optionalText("region", region);
         chainId = Checks.optionalText("chain_id", chainId);
         islandId = Checks.optionalText("island_id", islandId);
+        resources = resources == null ? Resources.NONE : resources;
         delivery = delivery == null ? Delivery.KAFKA : delivery;
         if (delivery == Delivery.PUSH) {
             checkEndpoint(endpoints.path("http").asString(""));
@@ -104,6 +110,7 @@ public record Registration(
                 null,
                 null,
                 null,
+                Resources.NONE,
                 Delivery.KAFKA);
     }
 }

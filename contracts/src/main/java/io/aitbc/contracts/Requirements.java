@@ -22,7 +22,7 @@ import tools.jackson.databind.JsonNode;
  * @param agentId only this agent
  * @param affinityKey tasks with the same key go to the same agent while it has capacity, for CONSISTENT_HASH
  * @param chainId the agent's {@code chain_id}, exact match
- * @param resources what an attempt takes of its agent's, such as {@code gpu: 0.5}. Not enforced yet
+ * @param resources what an attempt takes of its agent's, such as {@code gpu: 0.5}. The agent must declare each of them, and have enough left
  * @param unknown fields unknown to this version, passed through unchanged
  */
 public record Requirements(
@@ -75,7 +75,7 @@ public record Requirements(
      * prefer different agents for each.
      */
     public Requirements conditions() {
-        return location == null && affinityKey == null && resources.equals(Resources.NONE) && unknown.isEmpty()
+        return location == null && affinityKey == null && unknown.isEmpty()
                 ? this
                 : new Requirements(
                         agentType,
@@ -88,7 +88,7 @@ public record Requirements(
                         agentId,
                         null,
                         chainId,
-                        Resources.NONE,
+                        resources,
                         Map.of());
     }
 

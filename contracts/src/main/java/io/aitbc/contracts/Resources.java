@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -44,15 +45,37 @@ public record Resources(Map<String, Long> thousandths) {
         return amount.setScale(SCALE, RoundingMode.UNNECESSARY).unscaledValue().longValueExact();
     }
 
+    public boolean isEmpty() {
+        return thousandths.isEmpty();
+    }
+
+    /** Whether each amount of another one is at most the amount here. */
+    public boolean cover(Resources others) {
+        for (Map.Entry<String, Long> other : others.thousandths.entrySet()) {
+            if (thousandths.getOrDefault(other.getKey(), 0L) < other.getValue()) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Whether both name a resource. */
+    public boolean overlap(Resources others) {
+        return !Collections.disjoint(thousandths.keySet(), others.thousandths.keySet());
+    }
+
+    /** An amount without trailing zeros, such as {@code 0.5}. */
+    public static BigDecimal amount(long thousandths) {
+        BigDecimal plain = BigDecimal.valueOf(thousandths, SCALE).stripTrailingZeros();
+        // 2000, not 2E+3.
+        return plain.scale() < 0 ? plain.setScale(0) : plain;
+    }
+
     /** Amounts by name, without trailing zeros. */
     @JsonValue
     public Map<String, BigDecimal> amounts() {
         Map<String, BigDecimal> amounts = new LinkedHashMap<>();
-        thousandths.forEach((name, amount) -> {
-            BigDecimal plain = BigDecimal.valueOf(amount, SCALE).stripTrailingZeros();
-            // 2000, not 2E+3.
-            amounts.put(name, plain.scale() < 0 ? plain.setScale(0) : plain);
-        });
+        thousandths.forEach((name, amount) -> amounts.put(name, amount(amount)));
         return amounts;
     }
 }

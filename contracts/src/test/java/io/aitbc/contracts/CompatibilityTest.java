@@ -102,6 +102,7 @@ class CompatibilityTest {
                 new Location(50.1, 8.7),
                 "chain-1",
                 "island-1",
+                Resources.NONE,
                 Delivery.KAFKA);
         Map<String, Object> messages = new TreeMap<>();
         messages.put("task.minimal", minimal);

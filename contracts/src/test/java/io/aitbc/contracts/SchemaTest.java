@@ -84,6 +84,7 @@ class SchemaTest {
             new Location(1, 2),
             "c",
             "i",
+            Resources.of(Map.of("gpu", new BigDecimal(4), "memory_gb", new BigDecimal("63.5"))),
             Delivery.KAFKA);
 
     private static TaskResult failure() {

@@ -59,8 +59,8 @@ class ArchitectureTest {
             assign     event kafka limit match redis security taskstate trace usage
             audit      background kafka security
             queue      background kafka match trace
-            registry   agent background deadletter kafka redis security taskstate
-            taskstate  match redis
+            registry   agent background deadletter kafka limit redis security taskstate
+            taskstate  limit match redis
             usage      limit redis
             delivery   agent background kafka redis registry trace
             dispatch   agent assign background balance deadletter event kafka limit match queue redis registry taskstate usage

@@ -140,6 +140,33 @@ class RebuildTest {
         assertThat(next.at("/uses").toString()).isEqualTo("{\"places/acme\":1}");
     }
 
+    @Test
+    void whatAttemptsTakeOfResourcesIsRestored() {
+        String registration = "{\"agent_id\":\"has\",\"agent_type\":\"worker\",\"resources\":{\"gpu\":1}}";
+        assertThat(coordinator.post("/agents/register", registration).code()).isEqualTo(200);
+        coordinator.reach("has");
+        String half = "{\"task_data\":{},\"requirements\":{\"resources\":{\"gpu\":0.4}}}";
+        IntStream.range(0, 3).forEach(i -> coordinator.submit(half));
+        List<JsonNode> before = coordinator.awaitRecords("assignments.has", 2);
+
+        redis.flushdb();
+
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        await().atMost(LONG)
+                .until(() -> coordinator
+                        .get("/agents/has")
+                        .body()
+                        .at("/agent/resources_in_use/gpu")
+                        .asString("")
+                        .equals("0.8"));
+        // Assigned after all that the rebuild makes possible.
+        coordinator.awaitTask(coordinator.submit("{\"task_data\":{}}"), "assigned");
+        assertThat(coordinator.awaitRecords("assignments.has", 3)).hasSize(3);
+        coordinator.report(before.get(0), "completed", null);
+        JsonNode next = coordinator.awaitRecords("assignments.has", 4).get(3);
+        assertThat(next.at("/requirements/resources/gpu").asString("")).isEqualTo("0.4");
+    }
+
     private int waiting(String limit) {
         return coordinator.get("/limits/" + limit).body().at("/limit/waiting").asInt();
     }

@@ -214,7 +214,8 @@ class RestFuzzTest {
                 "P9999999999999999D",
                 "9".repeat(400),
                 "x".repeat(3_000));
-        // No empty path: Tomcat (to 11.0.29) reads "GET  HTTP/1.1" as HTTP/0.9, and the reused processor then answers the next request line
+        // No empty path: Tomcat (to 11.0.29) reads "GET  HTTP/1.1" as HTTP/0.9, and the reused processor then answers
+        // the next request line
         // that it cannot parse without a status line.
         private static final List<String> ODD_PATHS = List.of(
                 "/",

@@ -6,6 +6,7 @@ import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Resources;
 import io.aitbc.coordinator.Coordinator;
 import io.aitbc.coordinator.CoordinatorApplication;
 import io.aitbc.coordinator.agent.Agent;
@@ -212,6 +213,7 @@ public final class Quickstart implements AutoCloseable {
                 new Location(lat, lon),
                 null,
                 null,
+                Resources.NONE,
                 Delivery.KAFKA);
         AgentWorker.Builder agent = AgentWorker.builder(kafka, registration, new TaskTypes(handlers))
                 .drainTimeout(DRAIN)

@@ -4,11 +4,13 @@ import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.Topics;
 import io.aitbc.worker.AgentWorker;
 import io.aitbc.worker.Handler;
 import io.aitbc.worker.handlers.TaskTypes;
 import java.io.IOException;
+import java.math.BigDecimal;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -76,6 +78,12 @@ public final class WorkerApplication implements Callable<Integer> {
 
     @Option(names = "--tag", description = "Tag; may be repeated")
     private List<String> tags = List.of();
+
+    @Option(
+            names = "--resource",
+            paramLabel = "NAME=AMOUNT",
+            description = "Resource that tasks may take, such as gpu=4; may be repeated")
+    private Map<String, BigDecimal> resources = Map.of();
 
     @Option(names = "--region", description = "Region name")
     private @Nullable String region;
@@ -160,6 +168,7 @@ public final class WorkerApplication implements Callable<Integer> {
                 location == null ? null : location(location),
                 null,
                 null,
+                Resources.of(resources),
                 Delivery.KAFKA);
         AgentWorker.Builder builder = AgentWorker.builder(bootstrapServers, registration, new TaskTypes(handlers))
                 .topics(new Topics(topicPrefix))

@@ -3,6 +3,7 @@ package io.aitbc.worker.spring;
 import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.Topics;
 import io.aitbc.worker.AgentWorker;
 import io.aitbc.worker.Handler;
@@ -74,6 +75,7 @@ final class AgentLifecycle implements SmartLifecycle {
                 null,
                 null,
                 null,
+                Resources.of(properties.resources()),
                 Delivery.KAFKA);
     }
 

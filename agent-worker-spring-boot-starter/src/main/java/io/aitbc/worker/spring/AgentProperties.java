@@ -1,5 +1,6 @@
 package io.aitbc.worker.spring;
 
+import java.math.BigDecimal;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -18,6 +19,7 @@ import org.springframework.boot.context.properties.bind.DefaultValue;
  * @param capabilities in addition to the task types of its handlers
  * @param services offered
  * @param tags for requirements and searches
+ * @param resources what it has for the tasks it works on at the same time, such as {@code gpu: 4}
  * @param region name of its region
  * @param heartbeatInterval time between two heartbeats; coordinators expect one every 30 s
  * @param drainTimeout how long running tasks may take to finish when the application stops
@@ -34,6 +36,7 @@ record AgentProperties(
         @DefaultValue List<String> capabilities,
         @DefaultValue List<String> services,
         @DefaultValue List<String> tags,
+        @DefaultValue Map<String, BigDecimal> resources,
         @Nullable String region,
         @DefaultValue("10s") Duration heartbeatInterval,
         @DefaultValue("20s") Duration drainTimeout,

@@ -114,6 +114,7 @@ public class Placements {
                         city(number % CITIES),
                         null,
                         null,
+                        Resources.NONE,
                         Delivery.KAFKA),
                 AgentStatus.ACTIVE,
                 Instant.EPOCH,
@@ -123,7 +124,8 @@ public class Placements {
                 Sender.UNKNOWN,
                 0,
                 null,
-                0);
+                0,
+                Map.of());
     }
 
     private static Task task(int number, Random random) {

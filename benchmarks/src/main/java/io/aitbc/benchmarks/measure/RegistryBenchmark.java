@@ -9,6 +9,7 @@ import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Resources;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.StatefulRedisConnection;
 import java.time.Duration;
@@ -231,6 +232,7 @@ public final class RegistryBenchmark extends Benchmark {
                 new Location(52.37, 4.89),
                 null,
                 null,
+                Resources.NONE,
                 Delivery.KAFKA);
         Map<String, Double> load = Map.of(
                 "cpu_usage", 0.31, "memory_usage", 0.42, "active_tasks", 3.0, "capacity_usage", 0.2, "round", (double)

@@ -109,6 +109,7 @@ public final class StrategyBenchmark extends Benchmark {
                             CITIES.get(i % 3),
                             null,
                             null,
+                            Resources.NONE,
                             Delivery.KAFKA),
                     // The second five are slower and have more other load.
                     Duration.ofMillis(i < 5 ? 20 : 80),

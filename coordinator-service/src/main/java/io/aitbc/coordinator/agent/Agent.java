@@ -4,6 +4,7 @@ import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Registration;
 import java.time.Instant;
+import java.util.HashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -16,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  * @param inflight number of unsettled assignments
  * @param unreached why it is assigned nothing although it is active; null if there is no such reason
  * @param openSlots how many more assignments its open claims request; only for {@link Delivery#PULL} and {@link Delivery#PUSH}
+ * @param resourcesInUse what unsettled assignments take of its resources, in thousandths
  */
 public record Agent(
         Registration registration,
@@ -27,7 +29,8 @@ public record Agent(
         Sender sender,
         int inflight,
         @Nullable String unreached,
-        int openSlots) {
+        int openSlots,
+        Map<String, Long> resourcesInUse) {
 
     /** Why an agent with {@link Delivery#KAFKA} that registered over REST is assigned nothing yet. */
     public static final String UNREACHED_OVER_KAFKA =
@@ -64,13 +67,34 @@ public record Agent(
     /** A copy after a heartbeat without load metrics. */
     public Agent withHeartbeat(Instant at) {
         return new Agent(
-                registration, status, registeredAt, at, loadMetrics, track, sender, inflight, unreached, openSlots);
+                registration,
+                status,
+                registeredAt,
+                at,
+                loadMetrics,
+                track,
+                sender,
+                inflight,
+                unreached,
+                openSlots,
+                resourcesInUse);
     }
 
     /** A copy after a heartbeat with load metrics. */
     public Agent withHeartbeat(Instant at, double cpu, double memory) {
         Map<String, Double> load = Map.of("cpu_usage", cpu, "memory_usage", memory);
-        return new Agent(registration, status, registeredAt, at, load, track, sender, inflight, unreached, openSlots);
+        return new Agent(
+                registration,
+                status,
+                registeredAt,
+                at,
+                load,
+                track,
+                sender,
+                inflight,
+                unreached,
+                openSlots,
+                resourcesInUse);
     }
 
     /** A copy with a newer track record. */
@@ -85,7 +109,8 @@ public record Agent(
                 sender,
                 inflight,
                 unreached,
-                openSlots);
+                openSlots,
+                resourcesInUse);
     }
 
     /** A copy with another number of unsettled assignments. */
@@ -100,7 +125,8 @@ public record Agent(
                 sender,
                 count,
                 unreached,
-                openSlots);
+                openSlots,
+                resourcesInUse);
     }
 
     /** A copy whose open claims request another number of assignments. */
@@ -115,7 +141,32 @@ public record Agent(
                 sender,
                 inflight,
                 unreached,
-                slots);
+                slots,
+                resourcesInUse);
+    }
+
+    /** A copy of which unsettled assignments take another amount of a resource, in thousandths. */
+    public Agent withResourceInUse(String resource, long amount) {
+        Map<String, Long> inUse = new HashMap<>(resourcesInUse);
+        inUse.put(resource, amount);
+        return new Agent(
+                registration,
+                status,
+                registeredAt,
+                lastHeartbeat,
+                loadMetrics,
+                track,
+                sender,
+                inflight,
+                unreached,
+                openSlots,
+                Map.copyOf(inUse));
+    }
+
+    /** What is left of a resource, in thousandths; negative if it declares less than assignments take. */
+    public long left(String resource) {
+        return registration.resources().thousandths().getOrDefault(resource, 0L)
+                - resourcesInUse.getOrDefault(resource, 0L);
     }
 
     /** CPU utilisation according to the metrics, 0.0 to 1.0. */

@@ -23,6 +23,7 @@ public final class Eligibility {
                 && Capability.meetsAll(agent.capabilities(), task.capabilities())
                 && agent.services().containsAll(task.services())
                 && agent.tags().containsAll(task.tags())
+                && agent.resources().cover(task.resources())
                 && (task.chainId() == null || task.chainId().equals(agent.chainId()))
                 && (!regionRequired || task.region() == null || task.region().equals(agent.region()));
     }

@@ -4,10 +4,12 @@ import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Capability;
 import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,6 +28,8 @@ public record Obstacle(Kind kind, String detail) {
         MISSING_SERVICE,
         MISSING_TAG,
         WRONG_REGION,
+        /** It does not declare a resource, or less of it than the task takes. */
+        MISSING_RESOURCE,
         NOT_ACTIVE,
         /** It registered over REST for delivery over Kafka, and does not read its topic; or its endpoint cannot be reached. */
         NOT_REACHED,
@@ -34,7 +38,16 @@ public record Obstacle(Kind kind, String detail) {
         OVER_MEMORY_LIMIT,
         /** It pulls, and no claim is open; or the coordinator that pushes to it is backing off. */
         NO_OPEN_CLAIM,
+        /** Other tasks take so much of a resource that too little is left. */
+        RESOURCE_IN_USE,
+        /** It is kept free for a task that takes more, and has waited long. */
+        KEPT_FREE,
         FULL;
+
+        /** Whether an agent with such an obstacle could never take the task, as it is registered. */
+        public boolean isStatic() {
+            return compareTo(NOT_ACTIVE) < 0;
+        }
 
         public String wireName() {
             return name().toLowerCase(Locale.ROOT);
@@ -71,6 +84,15 @@ public record Obstacle(Kind kind, String detail) {
                     "its region is " + (offers.region() == null ? "unknown" : offers.region()) + ", not "
                             + task.region()));
         }
+        task.resources().thousandths().forEach((name, needed) -> {
+            long declared = offers.resources().thousandths().getOrDefault(name, 0L);
+            if (declared < needed) {
+                found.add(new Obstacle(
+                        Kind.MISSING_RESOURCE,
+                        "it has " + (declared == 0 ? "no" : Resources.amount(declared)) + " " + name + ", and "
+                                + isNeeded(needed)));
+            }
+        });
         if (agent.status() != AgentStatus.ACTIVE) {
             found.add(new Obstacle(
                     Kind.NOT_ACTIVE, "its status is " + agent.status().wireName()));
@@ -111,10 +133,33 @@ public record Obstacle(Kind kind, String detail) {
                                     held(agent) + " and "
                                             + (isPull ? "has no open claim" : "its coordinator is backing off")));
         }
+        task.resources().thousandths().forEach((name, needed) -> {
+            long declared = offers.resources().thousandths().getOrDefault(name, 0L);
+            if (declared >= needed && agent.left(name) < needed) {
+                found.add(new Obstacle(
+                        Kind.RESOURCE_IN_USE,
+                        "it has " + Resources.amount(Math.max(0, agent.left(name))) + " of "
+                                + Resources.amount(declared) + " " + name + " left, and " + isNeeded(needed)));
+            }
+        });
         if (agent.inflight() >= agent.capacity()) {
             found.add(new Obstacle(Kind.FULL, held(agent) + " and its capacity is " + agent.capacity()));
         }
         return found;
+    }
+
+    /** @param resources what the task takes for which the agent is kept free */
+    public static Obstacle keptFree(Resources resources) {
+        return new Obstacle(
+                Kind.KEPT_FREE,
+                "it is kept free for a task that has waited long and takes "
+                        + resources.amounts().entrySet().stream()
+                                .map(one -> one.getValue() + " " + one.getKey())
+                                .collect(Collectors.joining(" and ")));
+    }
+
+    private static String isNeeded(long thousandths) {
+        return Resources.amount(thousandths) + (thousandths == 1_000 ? " is needed" : " are needed");
     }
 
     private static String held(Agent agent) {

@@ -6,15 +6,19 @@ import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
 import io.aitbc.coordinator.agent.Sender;
 import io.aitbc.coordinator.registry.Registry;
+import java.math.BigDecimal;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -79,6 +83,9 @@ class AgentSearch {
                 json.put("not_reached", agent.unreached());
             }
             json.put("inflight", agent.inflight());
+            if (!agent.registration().resources().isEmpty()) {
+                json.set("resources_in_use", Json.tree(inUse(agent)));
+            }
             if (agent.usesClaims()) {
                 json.put("open_slots", agent.openSlots());
             }
@@ -90,6 +97,18 @@ class AgentSearch {
             }
             addSender(json, agent.sender());
             return json;
+        }
+
+        /** By the resources that it declares. */
+        private static Map<String, BigDecimal> inUse(Agent agent) {
+            Map<String, BigDecimal> amounts = new LinkedHashMap<>();
+            agent.registration()
+                    .resources()
+                    .thousandths()
+                    .keySet()
+                    .forEach(name -> amounts.put(
+                            name, Resources.amount(agent.resourcesInUse().getOrDefault(name, 0L))));
+            return amounts;
         }
 
         private void addSender(ObjectNode json, Sender sender) {

@@ -8,6 +8,7 @@ import io.aitbc.contracts.Limit;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.Agent;
@@ -95,13 +96,15 @@ class WaitExplainer {
     /**
      * @param total number of agents, excluding inactive ones
      * @param eligible how many could take the task now
-     * @param busy how many could take it if they had capacity
+     * @param busy how many could take it if they had capacity, and enough of their resources left
+     * @param able how many could ever take it, as they are registered
      * @param ruledOut number of agents ruled out, by reason; an agent may be counted under several
      */
     record Agents(
             @JsonProperty("total") int total,
             @JsonProperty("eligible") long eligible,
             @JsonProperty("busy") long busy,
+            @JsonProperty("able") long able,
             @JsonProperty("ruled_out") Map<String, Long> ruledOut,
             @JsonProperty("closest") List<Closest> closest) {}
 
@@ -159,7 +162,7 @@ class WaitExplainer {
                     fairness == null || fairness.fairnessKey() == null ? null : fairness.withoutOthers(),
                     limits,
                     null,
-                    new Agents(agents.total, agents.eligible, agents.busy, agents.ruledOut, List.of()));
+                    new Agents(agents.total, agents.eligible, agents.busy, agents.able, agents.ruledOut, List.of()));
         }
     }
 
@@ -409,10 +412,15 @@ class WaitExplainer {
         Stream<String> services = requirements.services().stream()
                 .filter(one -> all.stream().noneMatch(agent -> agent.services().contains(one)))
                 .map(one -> "service " + one);
+        Stream<String> resources = requirements.resources().amounts().entrySet().stream()
+                .filter(one -> all.stream()
+                        .noneMatch(
+                                agent -> agent.resources().cover(Resources.of(Map.of(one.getKey(), one.getValue())))))
+                .map(one -> one.getValue() + " " + one.getKey());
         Stream<String> tags = requirements.tags().stream()
                 .filter(one -> all.stream().noneMatch(agent -> agent.tags().contains(one)))
                 .map(one -> "tag " + one);
-        return Stream.of(types, capabilities, services, tags)
+        return Stream.of(types, capabilities, services, tags, resources)
                 .flatMap(one -> one)
                 .collect(Collectors.joining(" or "));
     }
@@ -422,9 +430,7 @@ class WaitExplainer {
         List<Agent> all = registry.all();
         Map<String, List<Obstacle>> obstacles = all.stream()
                 .filter(agent -> agent.status() != AgentStatus.INACTIVE)
-                .collect(Collectors.toMap(
-                        Agent::id,
-                        agent -> Obstacle.between(agent, requirements, now, registry.healthPolicy(), regionRequired)));
+                .collect(Collectors.toMap(Agent::id, agent -> obstacles(agent, requirements, now, regionRequired)));
         Map<String, Long> ruledOut = obstacles.values().stream()
                 .flatMap(ofAgent -> ofAgent.stream()
                         .map(obstacle -> obstacle.kind().wireName())
@@ -434,16 +440,31 @@ class WaitExplainer {
                 ? closest(obstacles)
                 : all.stream()
                         .filter(agent -> agent.id().equals(requirements.agentId()))
-                        .map(agent -> closest(
-                                agent.id(),
-                                Obstacle.between(agent, requirements, now, registry.healthPolicy(), regionRequired)))
+                        .map(agent -> closest(agent.id(), obstacles(agent, requirements, now, regionRequired)))
                         .toList();
         return new Agents(
                 obstacles.size(),
                 obstacles.values().stream().filter(List::isEmpty).count(),
                 obstacles.values().stream().filter(WaitExplainer::isOnlyFull).count(),
+                obstacles.values().stream()
+                        .filter(ofAgent ->
+                                ofAgent.stream().noneMatch(one -> one.kind().isStatic()))
+                        .count(),
                 ruledOut,
                 closest);
+    }
+
+    private List<Obstacle> obstacles(Agent agent, Requirements task, Instant now, boolean regionRequired) {
+        List<Obstacle> obstacles =
+                new ArrayList<>(Obstacle.between(agent, task, now, registry.healthPolicy(), regionRequired));
+        lanes.all().values().stream()
+                .flatMap(lane -> lane.keptAgents().stream())
+                .filter(kept -> kept.agentId().equals(agent.id())
+                        && !kept.resources().equals(task.resources())
+                        && (kept.resources().overlap(task.resources()) || agent.inflight() >= agent.capacity() - 1))
+                .findFirst()
+                .ifPresent(kept -> obstacles.add(Obstacle.keptFree(kept.resources())));
+        return obstacles;
     }
 
     private static List<Closest> closest(Map<String, List<Obstacle>> obstacles) {
@@ -467,7 +488,8 @@ class WaitExplainer {
     }
 
     private static boolean isOnlyFull(List<Obstacle> obstacles) {
-        return obstacles.size() == 1 && obstacles.get(0).kind() == Obstacle.Kind.FULL;
+        return !obstacles.isEmpty()
+                && obstacles.stream().allMatch(one -> one.kind().compareTo(Obstacle.Kind.RESOURCE_IN_USE) >= 0);
     }
 
     private static String error(int attempt, String error) {
@@ -547,7 +569,15 @@ class WaitExplainer {
                 + "; "
                 + (agents.eligible() > 0
                         ? count(agents.eligible(), "agent has", "agents have") + " room for it"
-                        : count(agents.busy(), "agent", "agents") + " can take it once capacity is free");
+                        : lacksResources(agents)
+                                ? (withOtherKeys ? closest(agents) + "; " : "")
+                                        + count(agents.able(), "agent", "agents") + " could ever take it"
+                                : count(agents.busy(), "agent", "agents") + " can take it once capacity is free");
+    }
+
+    private static boolean lacksResources(Agents agents) {
+        return agents.ruledOut().containsKey(Obstacle.Kind.RESOURCE_IN_USE.wireName())
+                || agents.ruledOut().containsKey(Obstacle.Kind.KEPT_FREE.wireName());
     }
 
     private static String count(long number, String one, String several) {

@@ -4,6 +4,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Limit;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.limit.AgentResource;
 import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
@@ -62,7 +63,7 @@ public final class Reservations {
             Position position = placement.waiting().position();
             all.add(task.id());
             all.add(placement.agentId());
-            all.add(TaskRecord.assigned(task, placement.uses(), placement.agentId(), position, now));
+            all.add(TaskRecord.assigned(task, placement.held(), placement.agentId(), position, now));
             all.add(TaskRecord.inflightEntry(
                     task.attempt(), now, now.plusSeconds(task.timeoutSeconds()), position.toString()));
             waitedMs += Math.max(0, now.toEpochMilli() - task.acceptedAt().toEpochMilli());
@@ -211,7 +212,7 @@ public final class Reservations {
         }
         Map<String, Long> uses = new LinkedHashMap<>();
         Json.MAPPER.readTree(object).forEachEntry((name, units) -> uses.put(name, units.asLong()));
-        return uses;
+        return AgentResource.removed(uses);
     }
 
     /** How many its agent holds after each placement: at the end, less what was granted after it. */

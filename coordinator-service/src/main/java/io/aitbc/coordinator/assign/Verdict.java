@@ -12,7 +12,7 @@ import java.util.Map;
  * @param held how many assignments the placement's agent holds after the batch, less those that the batch grants it after this one
  * @param assignedAt when the attempt was assigned, for GRANTED, LIVE and WAS_HELD
  * @param uses units of limits that the attempt holds
- * @param why the limit that refused it, for LIMITED; the error as JSON, for FAILED; otherwise empty
+ * @param why the limit that refused it, for LIMITED, or the resource as one, see {@link io.aitbc.coordinator.limit.AgentResource}; the error as JSON, for FAILED; otherwise empty
  */
 public record Verdict(
         Placement placement,
@@ -49,7 +49,7 @@ public record Verdict(
         FULL,
         /** The agent is missing or no longer active. */
         UNAVAILABLE,
-        /** A limit has not enough units left. */
+        /** A limit has not enough units left, or the agent has not enough of a resource. */
         LIMITED,
         /** The caller does not know the present definitions of limits. */
         OUTDATED

@@ -17,7 +17,7 @@ public enum LoadBalancingStrategy {
     ROUND_ROBIN(random -> new Ranking(candidate -> 0)),
     /** Each in turn, in proportion to its weight: {@link WeightedRoundRobin}. */
     WEIGHTED_ROUND_ROBIN(random -> new WeightedRoundRobin()),
-    /** The agent with the most free resources, by CPU, memory and capacity: {@link ResourcesUsed}. */
+    /** The agent with the most free resources, by CPU, memory, capacity and what it declares: {@link ResourcesUsed}. */
     RESOURCE_BASED(random -> new Ranking(new ResourcesUsed())),
     /** The nearest agent; agents of the requested region before all others: {@link Nearest}. */
     GEOGRAPHIC(random -> new Nearest()),
@@ -28,7 +28,9 @@ public enum LoadBalancingStrategy {
     /** The agent with the shortest expected completion time: {@link ResponseTime}. */
     LEAST_RESPONSE_TIME(random -> new Ranking(new ResponseTime())),
     /** The same agent for the same {@code affinity_key}, within a load bound: {@link HashRing}. */
-    CONSISTENT_HASH(random -> new HashRing());
+    CONSISTENT_HASH(random -> new HashRing()),
+    /** The agent of which most is in use that can still take the task, so that others stay free for large ones: best fit, Kubernetes' {@code MostAllocated}. */
+    BIN_PACK(random -> new Ranking(candidate -> -candidate.usedShare()));
 
     private final Function<RandomGenerator, Selection> selection;
 

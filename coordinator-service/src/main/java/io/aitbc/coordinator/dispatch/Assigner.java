@@ -161,12 +161,10 @@ final class Assigner {
     }
 
     private void applyLimits(Judgement judgement) {
-        matcher.limits().update(judgement.limits());
+        matcher.updateLimits(judgement.limits());
         for (Verdict verdict : judgement.verdicts()) {
             if (verdict.ruling() == Verdict.Ruling.LIMITED) {
-                Placement placement = verdict.placement();
-                long units = placement.uses().getOrDefault(verdict.why(), 1L);
-                matcher.limits().refused(verdict.why(), units, clock.now());
+                matcher.refused(verdict.placement(), verdict.why(), clock.now());
             }
         }
     }

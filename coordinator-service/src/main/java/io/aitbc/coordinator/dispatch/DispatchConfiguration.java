@@ -283,7 +283,7 @@ class DispatchConfiguration {
             public void limitsChanged(JsonNode states) {
                 Map<String, LimitState> parsed = LimitUsage.states(states, clock.instant());
                 control.noteOverspent(parsed);
-                dispatcher.post(matcher -> matcher.limits().update(parsed));
+                dispatcher.post(matcher -> matcher.updateLimits(parsed));
             }
 
             @Override

@@ -72,7 +72,19 @@ public final class Dispatcher implements BackgroundService {
 
     private volatile boolean working;
     private volatile LaneStats stats = new LaneStats(
-            Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, List.of(), List.of(), false);
+            Instant.EPOCH,
+            0,
+            0,
+            null,
+            Map.of(),
+            Map.of(),
+            Map.of(),
+            Map.of(),
+            null,
+            List.of(),
+            List.of(),
+            List.of(),
+            false);
 
     private final ThrottledWarning kafkaErrors =
             new ThrottledWarning(log, "{} rounds were cut short by Kafka errors: {}");
@@ -358,6 +370,7 @@ public final class Dispatcher implements BackgroundService {
                 Json.tree(lane.matcher().blocked(LaneStats.MAX_BLOCKED)),
                 lane.matcher().waitingKeys(LaneStats.MAX_KEYS),
                 lane.matcher().waitingLimits(LaneStats.MAX_LIMITS, now),
+                lane.matcher().keptAgents(),
                 lane.isBacklogFull());
     }
 

@@ -6,6 +6,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.BacklogEntry;
+import io.aitbc.coordinator.match.KeptAgent;
 import io.aitbc.coordinator.match.LaneTime;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Position;
@@ -337,10 +338,16 @@ final class Lane {
      * Stores the current wants of another coordinator's lane, and how far it has come.
      *
      * @param limits the level of the most urgent task that each limit keeps back there
+     * @param kept the agents that are kept free for tasks there
      */
     void updateRemoteWants(
-            String coordinatorId, List<Want> wants, List<LaneTime> times, Map<String, Integer> limits, Instant at) {
-        remoteDemand.update(coordinatorId, wants, times, limits, at);
+            String coordinatorId,
+            List<Want> wants,
+            List<LaneTime> times,
+            Map<String, Integer> limits,
+            List<KeptAgent> kept,
+            Instant at) {
+        remoteDemand.update(coordinatorId, wants, times, limits, kept, at);
     }
 
     /** Accepts one free slot on each of these agents, yielded by another coordinator to the aged tasks that wait here. */

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.match.BlockedGroup;
+import io.aitbc.coordinator.match.KeptAgent;
 import io.aitbc.coordinator.match.WaitingKey;
 import io.aitbc.coordinator.match.WaitingLimit;
 import java.time.Instant;
@@ -30,6 +31,7 @@ import tools.jackson.databind.JsonNode;
  * @param blocked the largest groups of waiting tasks that lack a free agent, at most {@value #MAX_BLOCKED}, see {@link #blockedGroups}
  * @param waitingKeys the fairness keys with the most waiting tasks, at most {@value #MAX_KEYS}; empty if no task has a key
  * @param waitingLimits the limits that keep most tasks back, at most {@value #MAX_LIMITS}
+ * @param keptAgents the agents that are kept free for tasks that have waited long for resources
  * @param backlogFull whether it has no memory for more waiting tasks, so that it reads no further
  */
 public record LaneStats(
@@ -51,6 +53,9 @@ public record LaneStats(
         @JsonProperty("waiting_limits") @JsonInclude(JsonInclude.Include.NON_EMPTY)
         List<WaitingLimit> waitingLimits,
 
+        @JsonProperty("kept_agents") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+        List<KeptAgent> keptAgents,
+
         @JsonProperty("backlog_full") Boolean backlogFull) {
     static final int MAX_BLOCKED = 100;
     public static final int MAX_KEYS = 100;
@@ -61,6 +66,7 @@ public record LaneStats(
         // Absent from an earlier version.
         waitingKeys = waitingKeys == null ? List.of() : waitingKeys;
         waitingLimits = waitingLimits == null ? List.of() : waitingLimits;
+        keptAgents = keptAgents == null ? List.of() : keptAgents;
         scheduled = scheduled == null ? Map.of() : scheduled;
         backlogFull = Boolean.TRUE.equals(backlogFull);
     }
@@ -92,6 +98,7 @@ public record LaneStats(
                 assignedPerSecond,
                 scheduled,
                 null,
+                List.of(),
                 List.of(),
                 List.of(),
                 backlogFull);

@@ -1,18 +1,20 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.match.KeptAgent;
 import io.aitbc.coordinator.match.LaneTime;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Want;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** The wants of other coordinators' lanes, how far these have come, and what limits keep back there, each valid for a second. */
+/** The wants of other coordinators' lanes, how far these have come, what limits keep back and which agents are kept free there, each valid for a second. */
 final class RemoteDemand {
     private static final Duration TTL = Duration.ofSeconds(1);
 
@@ -20,11 +22,18 @@ final class RemoteDemand {
     /** Whether wants have changed or expired since the matcher was last updated. */
     private boolean changed;
 
-    private record Wants(List<Want> wants, List<LaneTime> times, Map<String, Integer> limits, Instant at) {}
+    private record Wants(
+            List<Want> wants, List<LaneTime> times, Map<String, Integer> limits, List<KeptAgent> kept, Instant at) {}
 
     /** Replaces the wants of a coordinator. */
-    void update(String coordinatorId, List<Want> wants, List<LaneTime> times, Map<String, Integer> limits, Instant at) {
-        byCoordinator.put(coordinatorId, new Wants(wants, times, limits, at));
+    void update(
+            String coordinatorId,
+            List<Want> wants,
+            List<LaneTime> times,
+            Map<String, Integer> limits,
+            List<KeptAgent> kept,
+            Instant at) {
+        byCoordinator.put(coordinatorId, new Wants(wants, times, limits, kept, at));
         changed = true;
     }
 
@@ -51,14 +60,17 @@ final class RemoteDemand {
             Map<String, List<Want>> wants = new HashMap<>();
             Map<String, List<LaneTime>> times = new HashMap<>();
             Map<String, Integer> limits = new HashMap<>();
+            List<KeptAgent> kept = new ArrayList<>();
             byCoordinator.forEach((coordinatorId, one) -> {
                 wants.put(coordinatorId, one.wants);
                 times.put(coordinatorId, one.times);
+                kept.addAll(one.kept);
                 one.limits.forEach((name, level) -> limits.merge(name, level, Math::min));
             });
             matcher.setRemoteWants(wants);
             matcher.setLaneTimes(times, now);
             matcher.limits().setRemote(limits);
+            matcher.setKeptElsewhere(kept);
         }
     }
 

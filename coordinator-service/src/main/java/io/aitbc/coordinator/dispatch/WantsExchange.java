@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.match.KeptAgent;
 import io.aitbc.coordinator.match.LaneTime;
 import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.Want;
@@ -51,6 +52,7 @@ public final class WantsExchange implements BackgroundService {
      *
      * @param times absent from an earlier version, see {@link #laneTimes}
      * @param limits the level of the most urgent task that each limit keeps back; absent if there is none
+     * @param keptAgents the agents that are kept free for its tasks; absent if there is none
      */
     record Message(
             @JsonProperty("coordinator") String coordinator,
@@ -60,12 +62,16 @@ public final class WantsExchange implements BackgroundService {
             JsonNode times,
 
             @JsonProperty("limits") @JsonInclude(JsonInclude.Include.NON_EMPTY)
-            Map<String, Integer> limits) {
+            Map<String, Integer> limits,
+
+            @JsonProperty("kept_agents") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+            List<KeptAgent> keptAgents) {
         Message {
             if (coordinator == null || wants == null || wants.stream().anyMatch(Objects::isNull)) {
                 throw new IllegalArgumentException("coordinator and wants are required");
             }
             limits = limits == null ? Map.of() : limits;
+            keptAgents = keptAgents == null ? List.of() : List.copyOf(keptAgents);
         }
 
         /** How far the lane has come. What another version reports in another way is left out. */
@@ -153,13 +159,18 @@ public final class WantsExchange implements BackgroundService {
     private void publishWants(Lane lane) {
         List<Want> wants = lane.matcher().wants(clock.instant(), MAX_WANTS);
         Map<String, Integer> limits = lane.matcher().limits().mostUrgent();
-        boolean hasWants = !wants.isEmpty() || !limits.isEmpty();
+        List<KeptAgent> kept = lane.matcher().keptAgents();
+        boolean hasWants = !wants.isEmpty() || !limits.isEmpty() || !kept.isEmpty();
         if (hasWants || hadWants) {
             // The end of wants is announced once; otherwise other lanes would keep agents free until the wants expire.
             publish(
                     Keys.WANTS,
                     new Message(
-                            coordinatorId, wants, Json.tree(lane.matcher().laneTimes(wants, clock.instant())), limits));
+                            coordinatorId,
+                            wants,
+                            Json.tree(lane.matcher().laneTimes(wants, clock.instant())),
+                            limits,
+                            kept));
         }
         hadWants = hasWants;
     }
@@ -189,6 +200,7 @@ public final class WantsExchange implements BackgroundService {
                         message.wants(),
                         message.laneTimes(),
                         message.limits(),
+                        message.keptAgents(),
                         clock.instant()));
             }
         } catch (Json.MalformedMessageException e) {

@@ -8,6 +8,7 @@ import io.aitbc.coordinator.agent.Health;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.balance.Candidate;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
+import io.aitbc.coordinator.limit.AgentResource;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
@@ -34,6 +35,9 @@ public final class Agents {
     private final PriorityQueue<Reevaluation> reevaluations =
             new PriorityQueue<>(Comparator.comparing(Reevaluation::at));
 
+    /** Whether one of them has ever declared resources. */
+    private boolean haveResources;
+
     private LoadBalancingStrategy strategy;
 
     private record Reevaluation(Instant at, Member member) {}
@@ -53,6 +57,10 @@ public final class Agents {
         this.strategy = strategy;
         pools.clear();
         groups.forEach(this::findPool);
+    }
+
+    boolean haveResources() {
+        return haveResources;
     }
 
     /** The number of known agents. */
@@ -77,6 +85,7 @@ public final class Agents {
 
     /** Adds an agent, or updates a changed one. */
     public void addOrUpdate(Agent agent, Instant now) {
+        haveResources |= !agent.registration().resources().isEmpty();
         Member member = members.get(agent.id());
         if (member == null) {
             member = new Member(new Candidate(agent));
@@ -97,6 +106,7 @@ public final class Agents {
             addOrUpdate(agent, now);
         } else {
             Agent before = member.candidate.agent();
+            haveResources |= !agent.registration().resources().isEmpty();
             member.candidate.updateState(agent);
             rejoinPoolsIfRegistrationChanged(member, before);
             evaluate(member, now);
@@ -115,6 +125,15 @@ public final class Agents {
         Member member = members.get(agentId);
         if (member != null) {
             member.candidate.updateHeldCount(count);
+            member.reorder();
+        }
+    }
+
+    /** Applies what assignments take of an agent's resource, in thousandths. */
+    void updateResourceInUse(AgentResource one, long amount) {
+        Member member = members.get(one.agentId());
+        if (member != null) {
+            member.candidate.updateResourceInUse(one.resource(), amount);
             member.reorder();
         }
     }
@@ -198,8 +217,10 @@ public final class Agents {
                 member.candidate.agent().registration(), requirements, !strategy.prefersRegion());
     }
 
-    /** Whether an agent could take a task with these requirements, if it had room. */
+    /** Whether an agent could take a task with these requirements, if it had a free slot. Of resources, enough must be left. */
     boolean couldTake(Member member, Requirements requirements) {
-        return suits(member, requirements) && member.score >= Eligibility.minHealth(requirements, health);
+        return suits(member, requirements)
+                && member.score >= Eligibility.minHealth(requirements, health)
+                && member.candidate.lacking(requirements.resources()) <= 0;
     }
 }

@@ -32,6 +32,11 @@ public record Aging(Duration interval, double share) {
                 && (now.toEpochMilli() - waitingSince.toEpochMilli()) / levelsAbove >= interval.toMillis();
     }
 
+    /** Whether a task has waited so long that an agent is kept free for it: as long as until it is aged, and an urgent one as long as one of the next level. */
+    boolean hasWaitedLong(BacklogEntry entry, Instant now) {
+        return isAged(Priority.values()[Math.max(1, entry.level())], entry.waitingSince(), now);
+    }
+
     boolean isAged(BacklogEntry entry, Instant now) {
         return isAged(entry.priority(), entry.waitingSince(), now);
     }

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.match;
 
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -419,6 +420,7 @@ public final class Backlog {
             @Nullable String region,
             @Nullable String agentId,
             @Nullable String chainId,
+            Resources resources,
             List<String> limits) {
         static Conditions of(Requirements requirements, List<String> limits) {
             return new Conditions(
@@ -430,6 +432,7 @@ public final class Backlog {
                     requirements.region(),
                     requirements.agentId(),
                     requirements.chainId(),
+                    requirements.resources(),
                     limits);
         }
     }

@@ -67,8 +67,8 @@ final class LocalWants {
                 .filter(group -> !group.pool.open.isEmpty())
                 .collect(Collectors.toCollection(LinkedHashSet::new));
         for (Member member : agents.all()) {
-            if (!member.candidate.hasRoom()) {
-                for (Pool pool : member.pools) {
+            for (Pool pool : member.pools) {
+                if (!member.candidate.hasRoom(pool.needed)) {
                     for (TaskGroup group : pool.groups) {
                         if (blocked.contains(group)) {
                             wanting.add(group);

@@ -1,11 +1,15 @@
 package io.aitbc.coordinator.match;
 
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.balance.Candidate;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.balance.Selection;
+import io.aitbc.coordinator.limit.AgentResource;
+import io.aitbc.coordinator.limit.LimitState;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -13,6 +17,7 @@ import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.PriorityQueue;
@@ -43,6 +48,7 @@ public final class Matcher {
     private final Backlog backlog;
     private final Limits limits;
 
+    private final KeptAgents kept;
     private final LocalWants localWants;
     private final RemoteWants remoteWants;
     private Set<Priority> paused = Set.of();
@@ -65,6 +71,7 @@ public final class Matcher {
     private Instant now = Instant.EPOCH;
 
     private final Predicate<BacklogEntry> isAged = this::isAged;
+    private final Predicate<BacklogEntry> hasWaitedLong = this::hasWaitedLong;
     /** Of the groups with open agents, in the current round. */
     private final Heads heads = new Heads(head -> head.queue().share, head -> next(head.group()));
 
@@ -95,6 +102,7 @@ public final class Matcher {
         this.agents = new Agents(health, aging, strategy, random);
         this.backlog = new Backlog(agents::open, agents::close, shares, payloadMemory);
         this.limits = backlog.limits();
+        this.kept = new KeptAgents(aging.share());
         this.localWants = new LocalWants(backlog, agents, aging);
         this.remoteWants = new RemoteWants(agents);
     }
@@ -130,6 +138,9 @@ public final class Matcher {
             backlog.groups().forEach(TaskGroup::replaceAll);
         }
         limits.begin(now);
+        if (agents.haveResources() && kept.isDue(now)) {
+            keepAgents();
+        }
         for (TaskGroup group : limits.runnable()) {
             heads.add(next(group));
             recordAged(group);
@@ -213,6 +224,10 @@ public final class Matcher {
         return aging.isAged(entry, now);
     }
 
+    private boolean hasWaitedLong(BacklogEntry entry) {
+        return aging.hasWaitedLong(entry, now);
+    }
+
     private TaskGroup.@Nullable Head next(TaskGroup group) {
         boolean isOpen = !group.pool.open.isEmpty();
         group.hasUnplaced = !isOpen && !group.isEmpty();
@@ -222,10 +237,12 @@ public final class Matcher {
     private void place(TaskGroup.Head head, Member member, List<Placement> placements) {
         Map<String, Long> uses = head.group().gates.isEmpty() ? Map.of() : limits.uses(head.task());
         limits.placed(uses);
-        placements.add(new Placement(head.task(), member.candidate.id(), uses));
+        Placement placement = new Placement(head.task(), member.candidate.id(), uses);
+        placements.add(placement);
         backlog.take(head);
         head.group().pool.open.chosen(member.candidate);
-        member.candidate.placed();
+        member.candidate.placed(placement.resources());
+        kept.placed(member, head.group().pool, now);
         member.reorder();
     }
 
@@ -296,7 +313,10 @@ public final class Matcher {
     }
 
     private void recordAged(TaskGroup group) {
-        if (group.pool.open.isEmpty() || group.isEmpty()) {
+        if (group.isEmpty()) {
+            return;
+        }
+        if (group.pool.open.isEmpty()) {
             return;
         }
         List<TaskGroup.Head> aged = group.aged(isAged, paused);
@@ -304,6 +324,42 @@ public final class Matcher {
             aged.forEach(head -> group.pool.recordAged(head, isAged));
             withAged.add(group.pool);
         }
+    }
+
+    /** Keeps agents free for tasks that have waited long for resources, as others that take less use each bit that becomes free. */
+    private void keepAgents() {
+        Map<TaskGroup, BlockedGroup> lacking = new HashMap<>();
+        for (TaskGroup group : limits.runnable()) {
+            boolean lacks = !group.requirements.resources().isEmpty() && group.pool.open.isEmpty() && !group.isEmpty();
+            BlockedGroup blocked = lacks ? group.blocked(paused, hasWaitedLong) : null;
+            if (blocked != null && isOvertaken(group.requirements.resources())) {
+                lacking.put(group, blocked);
+            }
+        }
+        Map<Pool, Integer> tasks = new LinkedHashMap<>();
+        lacking.entrySet().stream()
+                .sorted(Map.Entry.comparingByValue(Comparator.comparing(BlockedGroup::oldest)))
+                .forEach(entry ->
+                        tasks.merge(entry.getKey().pool, entry.getValue().tasks(), Integer::sum));
+        kept.update(tasks, now);
+    }
+
+    /** Whether tasks that take less of the same resources have come here of late, or wait in another lane. */
+    private boolean isOvertaken(Resources needed) {
+        Predicate<Requirements> isSmaller =
+                other -> other.resources().overlap(needed) && !other.resources().cover(needed);
+        return backlog.groups().stream().anyMatch(group -> isSmaller.test(group.requirements))
+                || remoteWants.any(isSmaller);
+    }
+
+    /** The agents that are kept free here for tasks that have waited long for resources. */
+    public List<KeptAgent> keptAgents() {
+        return kept.list();
+    }
+
+    /** Applies which agents other lanes keep free. */
+    public void setKeptElsewhere(Collection<KeptAgent> agents) {
+        kept.setElsewhere(agents, this.agents::get);
     }
 
     // Between coordinators
@@ -525,12 +581,12 @@ public final class Matcher {
      * @param granted whether this placement is one of them
      */
     public void answered(Placement placement, int held, boolean granted) {
-        answered(placement, candidate -> candidate.placementAnswered(held, granted));
+        answered(placement, candidate -> candidate.placementAnswered(placement.resources(), held, granted));
     }
 
     /** Applies the registry's refusal of a placement because the agent is full. */
     public void refused(Placement placement, int held) {
-        answered(placement, candidate -> candidate.placementRefused(held));
+        answered(placement, candidate -> candidate.placementRefused(placement.resources(), held));
     }
 
     private void answered(Placement placement, Consumer<Candidate> answer) {
@@ -545,9 +601,37 @@ public final class Matcher {
             // Usually the count matches the expectation, and the order stays.
             if (member.candidate.held() != heldBefore
                     || member.candidate.yieldedSlots() != yieldedBefore
-                    || member.candidate.hasRoom() != hadRoom) {
+                    || member.candidate.hasRoom() != hadRoom
+                    || !placement.resources().isEmpty()) {
                 member.reorder();
             }
+        }
+    }
+
+    /** Applies what Redis says about limits and resources of agents. */
+    public void updateLimits(Map<String, LimitState> states) {
+        Map<String, LimitState> others = new LinkedHashMap<>();
+        states.forEach((name, state) -> {
+            if (AgentResource.isName(name)) {
+                agents.updateResourceInUse(AgentResource.named(name), state.used());
+            } else {
+                others.put(name, state);
+            }
+        });
+        limits.update(others);
+    }
+
+    /** Notes that the registry refused a placement because of a limit, or for want of a resource of the agent, as {@link #updateLimits updated} before. */
+    public void refused(Placement placement, String name, Instant at) {
+        if (AgentResource.isName(name)) {
+            Member member = agents.get(placement.agentId());
+            if (member != null) {
+                member.candidate.resourceRefused(
+                        AgentResource.named(name).resource(), placement.held().getOrDefault(name, 0L));
+                member.reorder();
+            }
+        } else {
+            limits.refused(name, placement.uses().getOrDefault(name, 1L), at);
         }
     }
 
@@ -578,7 +662,7 @@ public final class Matcher {
         limits.answered(placement.uses());
         Member member = agents.get(placement.agentId());
         if (member != null) {
-            member.candidate.placementAnswered();
+            member.candidate.placementAnswered(placement.resources());
             member.reorder();
         }
     }

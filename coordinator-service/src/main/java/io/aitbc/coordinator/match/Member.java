@@ -1,11 +1,13 @@
 package io.aitbc.coordinator.match;
 
+import io.aitbc.contracts.Resources;
 import io.aitbc.coordinator.balance.Candidate;
 import java.time.Instant;
 import java.util.LinkedHashSet;
 import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
 
 /** An agent, in any state, and the pools it belongs to. */
 final class Member {
@@ -15,11 +17,29 @@ final class Member {
     double score;
 
     Instant nextEvaluation = Instant.MAX;
+    /** The pool for whose tasks it is kept free; null if it is not. */
+    @Nullable
+    Pool keptFor;
+    /** What a task takes for which another lane keeps it free; null if none does. */
+    @Nullable
+    Resources keptElsewhere;
+    /** Until when it is not kept again. */
+    Instant notKeptBefore = Instant.EPOCH;
     /** When each slot yielded to another coordinator is reclaimed. */
     private final PriorityQueue<Instant> yieldedUntil = new PriorityQueue<>();
 
     Member(Candidate candidate) {
         this.candidate = candidate;
+    }
+
+    /** Whether it is kept free of tasks of a pool. */
+    boolean isKeptFrom(Pool pool) {
+        return keptFor != null && keptFor != pool && hinders(pool, keptFor.needed)
+                || keptElsewhere != null && hinders(pool, keptElsewhere);
+    }
+
+    private boolean hinders(Pool pool, Resources needed) {
+        return candidate.freeSlots() <= 1 || pool.needed.overlap(needed);
     }
 
     void yieldSlot(Instant until) {

@@ -1,5 +1,7 @@
 package io.aitbc.coordinator.match;
 
+import io.aitbc.contracts.Resources;
+import io.aitbc.coordinator.limit.AgentResource;
 import java.util.Map;
 
 /**
@@ -11,5 +13,14 @@ public record Placement(WaitingTask waiting, String agentId, Map<String, Long> u
     /** A placement of a task that no limits apply to but those that it names. */
     public Placement(WaitingTask waiting, String agentId) {
         this(waiting, agentId, waiting.task().uses());
+    }
+
+    /** What the attempt is to hold: with resources of the agent. */
+    public Map<String, Long> held() {
+        return AgentResource.added(uses, resources(), agentId);
+    }
+
+    Resources resources() {
+        return waiting.task().requirements().resources();
     }
 }

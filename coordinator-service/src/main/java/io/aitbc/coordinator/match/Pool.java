@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.match;
 
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Resources;
 import io.aitbc.coordinator.balance.Selection;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -15,11 +16,14 @@ import org.jspecify.annotations.Nullable;
  */
 final class Pool {
     /** Equal for pools of the same agents; collisions between different sets of agents are extremely unlikely. */
-    record Signature(double minHealth, int size, long sum) {}
+    record Signature(double minHealth, Resources needed, int size, long sum) {}
 
     private static final long GOLDEN_RATIO = 0x9E3779B97F4A7C15L;
 
     final double minHealth;
+    /** What each task of its groups takes. */
+    final Resources needed;
+
     final Selection open;
     final Set<TaskGroup> groups = new LinkedHashSet<>();
     /** Decides which contended choices of its groups go to aged tasks. */
@@ -36,21 +40,23 @@ final class Pool {
 
     private long sum;
 
-    Pool(double minHealth, Selection open, AgedShare agedShare) {
+    Pool(double minHealth, Resources needed, Selection open, AgedShare agedShare) {
         this.minHealth = minHealth;
+        this.needed = needed;
         this.open = open;
         this.agedShare = agedShare;
     }
 
-    static Signature signature(double minHealth, Set<Member> members) {
+    static Signature signature(double minHealth, Resources needed, Set<Member> members) {
         return new Signature(
                 minHealth,
+                needed,
                 members.size(),
                 members.stream().mapToLong(Pool::scrambled).sum());
     }
 
     Signature signature() {
-        return new Signature(minHealth, members.size(), sum);
+        return new Signature(minHealth, needed, members.size(), sum);
     }
 
     Set<Member> members() {
@@ -114,7 +120,7 @@ final class Pool {
 
     /** Whether an agent of this pool can take a task now. */
     boolean canTake(Member member) {
-        return member.candidate.hasRoom() && member.score >= minHealth;
+        return member.candidate.hasRoom(needed) && member.score >= minHealth && !member.isKeptFrom(this);
     }
 
     /** Updates an agent's position after a change: adds, moves or removes it. */

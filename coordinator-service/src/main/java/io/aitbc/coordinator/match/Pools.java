@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.match;
 
+import io.aitbc.contracts.Resources;
 import io.aitbc.coordinator.balance.Selection;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
@@ -33,9 +34,10 @@ final class Pools {
      * @param suited the agents that suit it
      */
     void join(TaskGroup group, double minHealth, Set<Member> suited) {
-        Pool pool = bySignature.get(Pool.signature(minHealth, suited));
+        Resources needed = group.requirements.resources();
+        Pool pool = bySignature.get(Pool.signature(minHealth, needed, suited));
         if (pool == null || !pool.members().equals(suited)) {
-            pool = new Pool(minHealth, newSelection.get(), newShare.get());
+            pool = new Pool(minHealth, needed, newSelection.get(), newShare.get());
             suited.forEach(pool::add);
             all.add(pool);
             bySignature.put(pool.signature(), pool);

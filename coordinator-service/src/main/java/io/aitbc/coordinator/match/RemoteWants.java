@@ -1,10 +1,12 @@
 package io.aitbc.coordinator.match;
 
+import io.aitbc.contracts.Requirements;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /** The demand of other lanes for agents that were full when they reported it. */
@@ -66,6 +68,11 @@ final class RemoteWants {
             }
         }
         return false;
+    }
+
+    /** Whether another lane has tasks with certain requirements. */
+    boolean any(Predicate<Requirements> condition) {
+        return all.stream().anyMatch(want -> condition.test(want.requirements()));
     }
 
     /** Whether a coordinator has tasks of a priority for an agent. */

@@ -133,11 +133,21 @@ final class TaskGroup {
     /** Its tasks that may be placed; null if there are none. */
     @Nullable
     BlockedGroup blocked(Set<Priority> paused) {
+        return blocked(paused, head -> true);
+    }
+
+    /**
+     * Its tasks of certain priorities that may be placed; null if there are none.
+     *
+     * @param counts whether a priority counts, by its longest-waiting task
+     */
+    @Nullable
+    BlockedGroup blocked(Set<Priority> paused, Predicate<BacklogEntry> counts) {
         int tasks = 0;
         Instant oldest = Instant.MAX;
         for (LevelQueue queue : queues) {
             BacklogEntry head = queue.oldest();
-            if (head != null && !paused.contains(head.priority())) {
+            if (head != null && !paused.contains(head.priority()) && counts.test(head)) {
                 tasks += queue.maxSize();
                 oldest = head.waitingSince().isBefore(oldest) ? head.waitingSince() : oldest;
             }

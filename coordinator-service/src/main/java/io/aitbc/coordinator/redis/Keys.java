@@ -81,6 +81,11 @@ public final class Keys {
         return "served:" + agentId;
     }
 
+    /** Hash: what is used of a limit, see limits.lua. */
+    public static String limit(String limit) {
+        return "limit:" + limit;
+    }
+
     /** Hash: task id → units of a limit that its live attempt holds, see limits.lua. */
     public static String held(String limit) {
         return "held:" + limit;

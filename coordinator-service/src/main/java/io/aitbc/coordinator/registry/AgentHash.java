@@ -5,6 +5,7 @@ import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Resources;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Sender;
 import io.aitbc.coordinator.agent.TrackRecord;
@@ -40,6 +41,7 @@ final class AgentHash {
             "location",
             "chain_id",
             "island_id",
+            "resources",
             "delivery");
 
     /** The number of registration fields, which {@code heartbeat.lua} needs to parse its arguments. */
@@ -77,12 +79,13 @@ final class AgentHash {
         put(fields, "location", agent.location() == null ? "" : Json.text(agent.location()));
         put(fields, "chain_id", agent.chainId() == null ? "" : agent.chainId());
         put(fields, "island_id", agent.islandId() == null ? "" : agent.islandId());
+        put(fields, "resources", agent.resources().isEmpty() ? "" : Json.text(agent.resources()));
         put(fields, "delivery", agent.delivery().wireName());
         return fields;
     }
 
     @SuppressWarnings("NullAway") // Registration rejects missing fields, or replaces them by defaults.
-    static Agent read(Map<String, String> hash, int inflight) {
+    static Agent read(Map<String, String> hash, int inflight, Map<String, Long> resourcesInUse) {
         Registration registration = new Registration(
                 hash.get("agent_id"),
                 hash.get("agent_type"),
@@ -98,6 +101,7 @@ final class AgentHash {
                 textOrNull(hash, "location") == null ? null : Json.read(hash.get("location"), Location.class),
                 textOrNull(hash, "chain_id"),
                 textOrNull(hash, "island_id"),
+                resources(hash),
                 Delivery.parse(hash.getOrDefault("delivery", Delivery.KAFKA.wireName())));
         return new Agent(
                 registration,
@@ -112,7 +116,13 @@ final class AgentHash {
                 sender(hash),
                 inflight,
                 unreached(hash),
-                Integer.parseInt(hash.getOrDefault("open_slots", "0")));
+                Integer.parseInt(hash.getOrDefault("open_slots", "0")),
+                resourcesInUse);
+    }
+
+    static Resources resources(Map<String, String> hash) {
+        String declared = textOrNull(hash, "resources");
+        return declared == null ? Resources.NONE : Json.read(declared, Resources.class);
     }
 
     /** The unreadable fields among those written by coordinators, with their values. */
@@ -137,7 +147,7 @@ final class AgentHash {
     }
 
     static boolean isReadable(String agentId, Map<String, String> hash) {
-        return agentId.equals(hash.get("agent_id")) && parses(id -> read(hash, 0), agentId);
+        return agentId.equals(hash.get("agent_id")) && parses(id -> read(hash, 0, Map.of()), agentId);
     }
 
     /** The registration fields of a hash; the whole hash if it has none. */

@@ -7,6 +7,7 @@ import io.aitbc.coordinator.agent.TrackRecord;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.limit.AgentResource;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.lettuce.core.pubsub.RedisPubSubAdapter;
@@ -319,9 +320,14 @@ public final class AgentView implements BackgroundService {
             notice.path("freed").forEachEntry((id, count) -> holds(id, count.asInt()));
             notice.path("open").forEachEntry((id, slots) -> opens(id, slots.asInt()));
             boolean own = coordinatorId.equals(notice.path("by").asString(""));
-            if (!own) {
-                notice.path("limits").forEachEntry(limits::set);
-            }
+            notice.path("limits").forEachEntry((name, state) -> {
+                if (AgentResource.isName(name)) {
+                    takes(AgentResource.named(name), state.path(0).asLong());
+                }
+                if (!own) {
+                    limits.set(name, state);
+                }
+            });
             notice.path("held").forEachEntry((id, count) -> {
                 holds(id, count.asInt());
                 if (own) {
@@ -338,6 +344,10 @@ public final class AgentView implements BackgroundService {
         private void holds(String agentId, int count) {
             agents.computeIfPresent(agentId, (id, agent) -> agent.withInflight(count));
             held.put(agentId, count);
+        }
+
+        private void takes(AgentResource one, long amount) {
+            agents.computeIfPresent(one.agentId(), (id, agent) -> agent.withResourceInUse(one.resource(), amount));
         }
 
         private void update(String agentId, UnaryOperator<Agent> change) {

@@ -8,6 +8,7 @@ import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.kafka.TopicCatalog;
+import io.aitbc.coordinator.limit.AgentResource;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
@@ -25,6 +26,7 @@ import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -269,27 +271,57 @@ public final class Registry {
                         redis.readHash(Keys.agent(id), read -> read.hgetall(Keys.agent(id))),
                         redis.readHash(Keys.inflight(id), read -> read.hlen(Keys.inflight(id)))))
                 .toList();
-        List<Agent> agents = new ArrayList<>(parts.size());
+        Map<String, Map<String, String>> hashes = new LinkedHashMap<>();
+        Map<String, Map<String, CompletableFuture<Long>>> inUse = new HashMap<>();
         for (Parts part : parts) {
             Map<String, String> hash = Redis.await(part.hash());
-            int inflight = Redis.await(part.inflight()).intValue();
             if (!hash.isEmpty()) {
-                read(part.id(), hash, inflight).ifPresent(agents::add);
+                hashes.put(part.id(), hash);
+                inUse.put(part.id(), resourcesInUse(part.id(), hash));
+            }
+        }
+        List<Agent> agents = new ArrayList<>(parts.size());
+        for (Parts part : parts) {
+            int inflight = Redis.await(part.inflight()).intValue();
+            Map<String, String> hash = hashes.get(part.id());
+            if (hash != null) {
+                Map<String, Long> amounts = new HashMap<>();
+                inUse.getOrDefault(part.id(), Map.of())
+                        .forEach((name, amount) -> amounts.put(name, Redis.await(amount)));
+                read(part.id(), hash, inflight, amounts).ifPresent(agents::add);
             }
         }
         return agents;
     }
 
-    private Optional<Agent> read(String agentId, Map<String, String> hash, int inflight) {
+    private Map<String, CompletableFuture<Long>> resourcesInUse(String agentId, Map<String, String> hash) {
+        Map<String, CompletableFuture<Long>> amounts = new HashMap<>();
+        if (!hash.getOrDefault("resources", "").isEmpty()) {
+            try {
+                for (String name : AgentHash.resources(hash).thousandths().keySet()) {
+                    String key = Keys.limit(new AgentResource(agentId, name).limit());
+                    amounts.put(
+                            name,
+                            redis.readHash(key, read -> read.hget(key, "used")).thenApply(Redis::count));
+                }
+            } catch (Json.MalformedMessageException e) {
+                // The hash is set aside when it is read.
+            }
+        }
+        return amounts;
+    }
+
+    private Optional<Agent> read(
+            String agentId, Map<String, String> hash, int inflight, Map<String, Long> resourcesInUse) {
         try {
             if (agentId.equals(hash.get("agent_id"))) {
-                return Optional.of(AgentHash.read(hash, inflight));
+                return Optional.of(AgentHash.read(hash, inflight, resourcesInUse));
             }
         } catch (RuntimeException e) {
             log.atDebug().addKeyValue("agent_id", agentId).log("Unreadable hash of an agent: {}", e.toString());
         }
         Map<String, String> readable = quarantineCorrupt(agentId, hash);
-        return readable.isEmpty() ? Optional.empty() : Optional.of(AgentHash.read(readable, inflight));
+        return readable.isEmpty() ? Optional.empty() : Optional.of(AgentHash.read(readable, inflight, resourcesInUse));
     }
 
     /**

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.stats;
 
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Eligibility;
 import io.aitbc.coordinator.dispatch.ClusterControl;
@@ -9,6 +10,7 @@ import io.aitbc.coordinator.match.BlockedGroup;
 import io.aitbc.coordinator.registry.Registry;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -37,7 +39,7 @@ public final class FleetDemand {
      * @param capacity of the active agents
      * @param running assignments that they hold, and those that are drained as well
      * @param waiting tasks that wait for such an agent; those that several fleets could take are split by capacity
-     * @param agentsWanted how many such agents would hold what runs and what waits
+     * @param agentsWanted how many such agents would hold what runs and what waits, by capacity and by each of their resources
      */
     public record Fleet(
             String agentType,
@@ -61,16 +63,46 @@ public final class FleetDemand {
         final List<Agent> active = new ArrayList<>();
         int running;
         double waiting;
+        /** What running and waiting tasks take, in thousandths by resource. */
+        final Map<String, Double> taken = new HashMap<>();
 
         int capacity() {
             return active.stream().mapToInt(Agent::capacity).sum();
         }
 
+        void runs(Agent agent) {
+            running += agent.inflight();
+            agent.resourcesInUse().forEach((name, amount) -> taken.merge(name, (double) amount, Double::sum));
+        }
+
+        /** Adds tasks that wait. What is left of an agent that holds as many of them as it can is of no use. */
+        void waits(double tasks, Resources each) {
+            waiting += tasks;
+            each.thousandths().forEach((name, amount) -> {
+                double fit = Math.max(1, Math.floor(declared(name) / amount));
+                taken.merge(name, tasks * Math.max(amount, declared(name) / fit), Double::sum);
+            });
+        }
+
+        /** What an agent has of a resource, on average. */
+        private double declared(String resource) {
+            return active.stream()
+                    .mapToLong(agent ->
+                            agent.registration().resources().thousandths().getOrDefault(resource, 0L))
+                    .average()
+                    .orElse(0);
+        }
+
         Fleet fleet(Kind kind) {
             int waits = (int) Math.ceil(waiting);
             double each = active.isEmpty() ? 1 : Math.max(1, capacity() / (double) active.size());
+            double agents = (running + waits) / each;
+            for (Map.Entry<String, Double> one : taken.entrySet()) {
+                double declared = declared(one.getKey());
+                agents = declared == 0 ? agents : Math.max(agents, one.getValue() / declared);
+            }
             return new Fleet(kind.agentType, kind.capabilities, active.size(), capacity(), running, waits, (int)
-                    Math.ceil((running + waits) / each));
+                    Math.ceil(agents));
         }
     }
 
@@ -83,7 +115,9 @@ public final class FleetDemand {
                     .filter(fleet -> fleet.active.stream().anyMatch(agent -> couldTake(agent, group.requirements())))
                     .toList();
             double capacity = able.stream().mapToInt(Counted::capacity).sum();
-            able.forEach(fleet -> fleet.waiting += group.tasks() * fleet.capacity() / capacity);
+            able.forEach(fleet -> fleet.waits(
+                    group.tasks() * fleet.capacity() / capacity,
+                    group.requirements().resources()));
             if (able.isEmpty()) {
                 unserved.add(group);
             }
@@ -106,7 +140,7 @@ public final class FleetDemand {
                                         .sorted()
                                         .toList()),
                         unknown -> new Counted());
-                fleet.running += agent.inflight();
+                fleet.runs(agent);
                 if (isActive) {
                     fleet.active.add(agent);
                 }

@@ -7,6 +7,7 @@ import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.limit.AgentResource;
 import io.aitbc.coordinator.match.Position;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
@@ -97,7 +98,13 @@ public final class TaskRecord {
                 assignment.assignedAt(),
                 now.plusSeconds(assignment.timeoutSeconds()),
                 null,
-                body(assignment.task(), assignment.uses(), assignment.agentId(), assignment.priority(), null));
+                body(
+                        assignment.task(),
+                        AgentResource.added(
+                                assignment.uses(), assignment.requirements().resources(), assignment.agentId()),
+                        assignment.agentId(),
+                        assignment.priority(),
+                        null));
     }
 
     /** A task that ended while it waited, or, as it was dead-lettered, after its last attempt. */
@@ -263,9 +270,17 @@ public final class TaskRecord {
     /** A corrupt text is left out: the task is what its head says. */
     private static void putOthers(Map<String, String> fields, String others) {
         try {
-            Json.read(others, ObjectNode.class)
-                    .forEachEntry(
-                            (name, value) -> fields.put(name, value.isString() ? value.asString() : Json.text(value)));
+            Json.read(others, ObjectNode.class).forEachEntry((name, value) -> {
+                if (value instanceof ObjectNode uses && name.equals("uses")) {
+                    // The requirements say what it takes of resources.
+                    uses.remove(uses.propertyNames().stream()
+                            .filter(AgentResource::isName)
+                            .toList());
+                }
+                if (!value.isEmpty() || !name.equals("uses")) {
+                    fields.put(name, value.isString() ? value.asString() : Json.text(value));
+                }
+            });
         } catch (Json.MalformedMessageException e) {
             log.atDebug().addKeyValue("task_id", fields.get("task_id")).log("Corrupt fields: {}", e.getMessage());
         }

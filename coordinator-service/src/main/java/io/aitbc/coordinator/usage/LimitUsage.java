@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.usage;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.limit.AgentResource;
 import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.limit.LimitState;
 import io.aitbc.coordinator.redis.Keys;
@@ -98,7 +99,9 @@ public final class LimitUsage {
         do {
             ScanCursor from = page == null ? ScanCursor.INITIAL : page;
             page = redis.sync().sscan(Keys.KNOWN_LIMITS, from, ScanArgs.Builder.limit(most));
-            names.addAll(page.getValues());
+            page.getValues().stream()
+                    .filter(name -> !AgentResource.isName(name))
+                    .forEach(names::add);
         } while (!page.isFinished() && names.size() < most);
         return names;
     }

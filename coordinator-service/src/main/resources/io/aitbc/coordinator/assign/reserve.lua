@@ -7,7 +7,7 @@
 --        task_id, agent_id, the record of the task once it is assigned, see record.lua, and the entry of the agent's in-flight hash, 5 the version of the
 --        caller's definitions of limits, see Keys.java, 6 for each limit that these placements use and that is defined six, packed: its name, concurrency, us
 --        between units of its rate, burst, budget and period, or ''
--- Returns 1 a letter for each placement (granted, live, duplicate, full, unavailable; m kept back by a limit,
+-- Returns 1 a letter for each placement (granted, live, duplicate, full, unavailable; m kept back by a limit, or by want of a resource,
 --        o outdated definitions of limits; ended; of those that have ended with this attempt: was held by an
 --        agent; while it waited, x cancelled, p expired or z failed), a capital if granted to or live at an agent without a topic of its own, 2 how many each agent
 --        holds in the end, in the order in which placements name them, separated by commas, 3 the states of limits
@@ -26,11 +26,12 @@ local granted, retried = 0, 0
 local function load_agent(id)
   local agent = agents[id]
   if not agent then
-    local fields = redis.call('HMGET', 'agent:' .. id, 'status', 'capacity', 'delivery', 'open_slots', 'open_until')
+    local fields = redis.call('HMGET', 'agent:' .. id, 'status', 'capacity', 'delivery', 'open_slots', 'open_until', 'resources')
     agent = {
       status = fields[1],
       capacity = number(fields[2], 0),
       held = redis.call('HLEN', 'agent:' .. id .. ':inflight'),
+      resources = fields[6] or '',
       grants = {},
     }
     if is_shared(fields[3]) then
@@ -145,14 +146,33 @@ local function budget_refuses(name, limit, definition, units)
   return false
 end
 
+-- What an agent has of a resource, in thousandths.
+local function amount_of(agent, name)
+  local label = '"' .. string.match(name, '/(.*)$') .. '":'
+  local _, last = find(agent.resources, label, 1, true)
+  return math.floor(1000 * number(last and string.match(agent.resources, '^[%d.]+', last + 1), 0) + 0.5)
+end
+
+-- What an agent lacks of a resource for an attempt. An earlier one of the task may hold some until then.
+local function lacks(agent, task_id, name, units, has_earlier)
+  local limit = load_limit(name)
+  local held = has_earlier and units_of(redis.call('HGET', 'held:' .. name, task_id)) or 0
+  limit.was_changed = limit.used - held + units > amount_of(agent, name)
+  return limit.was_changed
+end
+
 -- The first limit that refuses the units of an attempt; nothing if all grant them. An earlier attempt of the task may hold units until then. Rate by the
 -- generic cell rate algorithm (ITU-T I.371).
-local function refused_by(task_id, uses, has_earlier)
+local function refused_by(agent, task_id, uses, has_earlier)
   local now_us = redis_us()
   for i = 1, #uses, 2 do
     local name, units = uses[i], uses[i + 1]
     local definition = defined[name]
-    if definition then
+    if is_resource(name) then
+      if lacks(agent, task_id, name, units, has_earlier) then
+        return name
+      end
+    elseif definition then
       local limit = load_limit(name)
       -- Its state is part of the answer, whichever limit refuses.
       limit.was_changed = true
@@ -282,7 +302,7 @@ for i, task_id in ipairs(ids) do
     rulings[i] = 'o'
   else
     local uses = uses_in(record)
-    local refuser = uses and refused_by(task_id, uses, holder)
+    local refuser = uses and refused_by(agent, task_id, uses, holder)
     if refuser then
       rulings[i] = 'm'
       answer[#answer + 1] = refuser

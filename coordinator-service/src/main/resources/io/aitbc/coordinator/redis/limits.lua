@@ -4,6 +4,7 @@
 --   held:{name}  is a hash: task_id → units of its live attempt, and the period of the budget, or '-'
 --   loose:{name} is a sorted set: task_id:attempt by deadline in ms, of attempts that hold nothing any more, but that their agents may still be working on
 --   limits:known is the set of their names
+-- What attempts take of an agent's resources is counted like units of limits, named @{agent_id}/{resource}, in thousandths: see AgentResource.java.
 -- and limits:since is when Redis was complete, in ms by its own clock: nothing is known of before.
 -- Guarantee: what an attempt holds is counted once, and no longer than the attempt is live.
 local limits = {}
@@ -30,6 +31,10 @@ local function uses_in(text)
     uses[#uses + 1] = tonumber(units)
   end
   return uses
+end
+
+local function is_resource(name)
+  return byte(name) == 64
 end
 
 local function units_of(held)
@@ -82,16 +87,20 @@ end
 -- Notes that the agent of an attempt that ends may still be working on it.
 local function note_loose(task, task_id, uses)
   for i = 1, #uses, 2 do
-    local key = 'loose:' .. uses[i]
-    redis.call('ZADD', key, digits(deadline_in(task.text)), task_id .. ':' .. task.attempt)
-    redis.call('PEXPIRE', key, longest_attempt_ms)
+    if not is_resource(uses[i]) then
+      local key = 'loose:' .. uses[i]
+      redis.call('ZADD', key, digits(deadline_in(task.text)), task_id .. ':' .. task.attempt)
+      redis.call('PEXPIRE', key, longest_attempt_ms)
+    end
   end
 end
 
 -- Notes that the agent has reported on an attempt after all.
 local function note_reported(task_id, attempt, uses)
   for i = 1, #uses, 2 do
-    redis.call('ZREM', 'loose:' .. uses[i], task_id .. ':' .. attempt)
+    if not is_resource(uses[i]) then
+      redis.call('ZREM', 'loose:' .. uses[i], task_id .. ':' .. attempt)
+    end
   end
 end
 

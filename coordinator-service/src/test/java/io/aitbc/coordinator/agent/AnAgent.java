@@ -5,6 +5,8 @@ import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Resources;
+import io.aitbc.coordinator.match.ATask;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
@@ -31,6 +33,8 @@ public final class AnAgent {
     private int inflight;
     private Delivery delivery = Delivery.KAFKA;
     private int openSlots;
+    private Resources resources = Resources.NONE;
+    private Map<String, Long> inUse = Map.of();
     private @Nullable String unreached;
 
     private AnAgent(String id) {
@@ -119,6 +123,24 @@ public final class AnAgent {
         return this;
     }
 
+    /** @param amount such as {@code gpu 4} */
+    public AnAgent has(String... amounts) {
+        this.resources = ATask.resources(amounts);
+        return this;
+    }
+
+    public AnAgent resources(Resources resources, Map<String, Long> inUse) {
+        this.resources = resources;
+        this.inUse = inUse;
+        return this;
+    }
+
+    /** Of which assignments take amounts, such as {@code gpu 1.5}. */
+    public AnAgent uses(String... amounts) {
+        this.inUse = ATask.resources(amounts).thousandths();
+        return this;
+    }
+
     public AnAgent holds(int inflight) {
         this.inflight = inflight;
         return this;
@@ -160,6 +182,7 @@ public final class AnAgent {
                 location,
                 chain,
                 null,
+                resources,
                 delivery);
     }
 
@@ -174,6 +197,7 @@ public final class AnAgent {
                 Sender.UNKNOWN,
                 inflight,
                 unreached,
-                openSlots);
+                openSlots,
+                inUse);
     }
 }

@@ -7,6 +7,8 @@ import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Resources;
+import io.aitbc.coordinator.balance.Candidate;
+import io.aitbc.coordinator.match.ATask;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -38,6 +40,20 @@ class ObstacleTest {
                 .chain("a")
                 .build();
         assertThat(text(agent, requirements)).isEqualTo(obstacles == null ? "" : obstacles);
+    }
+
+    @Test
+    void whatIsLeftOfResourcesIsNamed() {
+        Agent agent =
+                AnAgent.named("agent").has("gpu 4", "disk 0.5").uses("gpu 3").build();
+
+        assertThat(text(agent, "{\"resources\":{\"gpu\":1,\"disk\":0.5}}")).isEmpty();
+        assertThat(text(agent, "{\"resources\":{\"gpu\":2}}"))
+                .isEqualTo("resource_in_use: it has 1 of 4 gpu left, and 2 are needed");
+        assertThat(text(agent, "{\"resources\":{\"gpu\":5,\"disk\":1,\"tpu\":1}}"))
+                .isEqualTo(
+                        "missing_resource: it has 4 gpu, and 5 are needed; missing_resource: it has 0.5 disk, and 1 is needed; "
+                                + "missing_resource: it has no tpu, and 1 is needed");
     }
 
     @Test
@@ -88,6 +104,7 @@ class ObstacleTest {
                     && Health.of(agent, NOW, POLICY).score() >= Eligibility.minHealth(task, POLICY)
                     && agent.inflight() < agent.capacity()
                     && agent.unreached() == null
+                    && new Candidate(agent).lacking(task.resources()) == 0
                     && (!agent.usesClaims() || agent.openSlots() > 0);
             eligible += may ? 1 : 0;
             assertThat(Obstacle.between(agent, task, NOW, POLICY, regionRequired)
@@ -104,6 +121,8 @@ class ObstacleTest {
                 .capabilities(random.nextBoolean() ? new String[] {"x", "y"} : new String[] {"x", "gpu:2"})
                 .capacity(3)
                 .holds(random.nextInt(5))
+                .has("gpu " + (1 + random.nextInt(2)))
+                .uses("gpu " + (0.5 + random.nextInt(2)))
                 .load(Map.of("cpu_usage", random.nextDouble(), "memory_usage", random.nextDouble() * 0.9));
         if (random.nextInt(5) == 0) {
             agent.status(AgentStatus.values()[random.nextInt(AgentStatus.values().length)]);
@@ -137,7 +156,7 @@ class ObstacleTest {
                 random.nextInt(4) == 0 ? "a" : null,
                 null,
                 random.nextInt(4) == 0 ? "c" : null,
-                Resources.NONE,
+                random.nextInt(3) == 0 ? ATask.resources("gpu " + (0.5 + random.nextInt(2))) : Resources.NONE,
                 Map.of());
     }
 

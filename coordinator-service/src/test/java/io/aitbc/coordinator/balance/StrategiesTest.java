@@ -237,7 +237,7 @@ class StrategiesTest {
             for (int step = 0; step < 1_000; step++) {
                 Candidate any = agents.get(random.nextInt(agents.size()));
                 if (random.nextInt(3) == 0) {
-                    IntStream.range(0, any.agent().capacity()).forEach(i -> any.placementAnswered());
+                    IntStream.range(0, any.agent().capacity()).forEach(i -> any.placementAnswered(Resources.NONE));
                     any.updateHeldCount(random.nextInt(any.agent().capacity()));
                     selection.put(any);
                     open.put(any.id(), any);
@@ -590,7 +590,7 @@ class StrategiesTest {
         // Of 81 to 84 tasks among ten, a share is 8.1 to 8.4, and 1.25 times that at most 10.5: so up to 11.
         assertThat(choices.subList(0, 3)).containsOnly(home.id());
         assertThat(choices.get(3)).isNotEqualTo(home.id());
-        home.placementAnswered();
+        home.placementAnswered(Resources.NONE);
         selection.put(home);
         assertThat(selection.next(keyed("session-1"))).isSameAs(home);
     }
@@ -676,9 +676,9 @@ class StrategiesTest {
     void anUnknownNameIsAnsweredWithTheValidOnes() {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> LoadBalancingStrategy.parse("best"))
-                .withMessage(
-                        "Invalid strategy: best (one of least_connections, round_robin, weighted_round_robin,"
-                                + " resource_based, geographic, random, power_of_two_choices, least_response_time, consistent_hash)");
+                .withMessage("Invalid strategy: best (one of least_connections, round_robin, weighted_round_robin,"
+                        + " resource_based, geographic, random, power_of_two_choices, least_response_time, consistent_hash,"
+                        + " bin_pack)");
     }
 
     private static Arguments choice(
@@ -760,7 +760,7 @@ class StrategiesTest {
     /** Gives the chosen agent a task, as the matcher does. */
     private static String place(Candidate chosen, Selection selection) {
         selection.chosen(chosen);
-        chosen.placed();
+        chosen.placed(Resources.NONE);
         if (chosen.hasRoom()) {
             selection.put(chosen);
         } else {

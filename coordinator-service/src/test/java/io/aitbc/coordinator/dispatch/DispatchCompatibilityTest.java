@@ -67,13 +67,15 @@ class DispatchCompatibilityTest {
                                     Map.of()),
                             4)),
             null,
-            Map.of());
+            Map.of(),
+            List.of());
 
     private static final WantsExchange.Message AGED_WANTS = new WantsExchange.Message(
             "coordinator-1",
             List.of(new Want(Requirements.capabilities("gpu"), 4, new Want.Aged(NOW.minusSeconds(300), 12))),
             null,
-            Map.of());
+            Map.of(),
+            List.of());
 
     private static final WantsExchange.SlotOffersMessage PLACES = new WantsExchange.SlotOffersMessage(
             "coordinator-1", "coordinator-2", List.of("agent-1", "agent-1", "agent-2"));
@@ -81,7 +83,8 @@ class DispatchCompatibilityTest {
     private static final Map<String, LaneStats> FIGURES = Map.of(
             "idle",
                     new LaneStats(
-                            NOW, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, List.of(), List.of(), false),
+                            NOW, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, List.of(), List.of(),
+                            List.of(), false),
             "busy",
                     new LaneStats(
                             NOW,
@@ -93,6 +96,7 @@ class DispatchCompatibilityTest {
                             Map.of(Priority.URGENT, 9.25, Priority.LOW, 100.0),
                             Map.of(),
                             null,
+                            List.of(),
                             List.of(),
                             List.of(),
                             false));

@@ -629,6 +629,7 @@ class LaneTest {
                 List.of(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 100))),
                 List.of(),
                 Map.of(),
+                List.of(),
                 now);
         for (int offset = 0; offset < 8; offset++) {
             read(URGENT_0, offset);
@@ -647,7 +648,7 @@ class LaneTest {
     @Test
     void anOfferedSlotGoesToTheAgedTaskHere() {
         agent(1);
-        lane.updateRemoteWants("other", List.of(new Want(Requirements.NONE, 0)), List.of(), Map.of(), now);
+        lane.updateRemoteWants("other", List.of(new Want(Requirements.NONE, 0)), List.of(), Map.of(), List.of(), now);
         read(ATask.named("aged").priority(Priority.LOW).at(0, 0).waiting(300).build());
         lane.round(now);
         assertThat(outside.published).isEmpty();

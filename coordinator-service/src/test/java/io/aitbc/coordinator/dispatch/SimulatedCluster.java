@@ -118,6 +118,9 @@ final class SimulatedCluster {
     /** Whether limits are defined. */
     private final boolean limited;
 
+    /** Whether agents have resources, and tasks take some. */
+    private final boolean resourced;
+
     private int definitions;
 
     SimulatedCluster(long seed) {
@@ -132,6 +135,7 @@ final class SimulatedCluster {
             }
         }
         limited = random.nextBoolean();
+        resourced = random.nextInt(3) == 0;
         defineLimits();
         addAgent("a1", "a", 1 + random.nextInt(3));
         addAgent("a2", "a", 1 + random.nextInt(3));
@@ -250,7 +254,7 @@ final class SimulatedCluster {
                 id,
                 Payload.of(Json.object()),
                 null,
-                Requirements.capabilities(capability),
+                requirements(capability),
                 1 + random.nextInt(3),
                 (int) TIMEOUT.toSeconds(),
                 random.nextInt(8) == 0 ? now.plusSeconds(random.nextInt(10)) : null,
@@ -288,6 +292,20 @@ final class SimulatedCluster {
         }
         definitions++;
         store.limits = new LimitBook("topic " + definitions, limits);
+    }
+
+    private Requirements requirements(String capability) {
+        ATask task = ATask.named("any").requires(capability);
+        int dice = resourced ? random.nextInt(4) : 3;
+        return switch (dice) {
+            case 0 -> task.takes("gpu 0.5").build().task().requirements();
+            case 1 ->
+                task.takes("gpu " + (1 + random.nextInt(2)), "memory 1")
+                        .build()
+                        .task()
+                        .requirements();
+            default -> task.build().task().requirements();
+        };
     }
 
     private Map<String, Long> uses() {
@@ -635,12 +653,12 @@ final class SimulatedCluster {
         /** Publishes its wants; each message to another coordinator may get lost. */
         void publishWants() {
             List<Want> wants = matcher.wants(now, 20);
-            if (!wants.isEmpty()) {
+            if (!wants.isEmpty() || !matcher.keptAgents().isEmpty()) {
                 List<LaneTime> times = matcher.laneTimes(wants, now);
                 coordinators.stream().filter(other -> other != this).forEach(other -> {
                     if (random.nextInt(4) > 0) {
                         other.lane.updateRemoteWants(
-                                id, wants, times, lane.matcher().limits().mostUrgent(), now);
+                                id, wants, times, lane.matcher().limits().mostUrgent(), matcher.keptAgents(), now);
                     }
                 });
             }
@@ -671,7 +689,7 @@ final class SimulatedCluster {
                     matcher.agents().remove(agent.id);
                 }
             });
-            matcher.limits().update(store.limitStates());
+            matcher.updateLimits(store.limitStates());
         }
 
         @Override
@@ -684,7 +702,7 @@ final class SimulatedCluster {
                             // By the clock of Redis: later requests have later times.
                             Verdict verdict = store.judge(placement, limits.version(), now);
                             if (verdict.ruling() == Ruling.GRANTED) {
-                                checkLimits(placement.uses());
+                                checkLimits(placement.held());
                             }
                             if (verdict.ruling() == Ruling.GRANTED) {
                                 deadlines.put(placement.waiting().id(), at.plus(TIMEOUT));
@@ -700,7 +718,7 @@ final class SimulatedCluster {
                 publishEvents(LaneEvents.ofEnded(verdicts, at));
                 Map<String, LimitState> states = new HashMap<>();
                 placements.forEach(placement ->
-                        placement.uses().keySet().forEach(name -> states.put(name, store.limitState(name))));
+                        placement.held().keySet().forEach(name -> states.put(name, store.limitState(name))));
                 return new Judgement(verdicts, states, List.of());
             });
         }
@@ -906,6 +924,7 @@ final class SimulatedCluster {
             this.capacity = capacity;
             this.held = store.addAgent(id, capacity);
             held.openSlots = pulls ? 0 : null;
+            held.resources = ATask.resources("gpu " + (2 + random.nextInt(2)), "memory 2");
         }
 
         Agent seen() {
@@ -913,6 +932,7 @@ final class SimulatedCluster {
                     .capabilities(capability)
                     .capacity(capacity)
                     .holds(held.inflight.size())
+                    .resources(held.resources, store.resourcesInUse(id))
                     .lastHeartbeat(now);
             return (held.openSlots == null ? agent : agent.pulls(held.openSlots)).build();
         }
@@ -1110,7 +1130,7 @@ final class SimulatedCluster {
     /** Checks that an attempt that was granted does not exceed a limit. */
     private void checkLimits(Map<String, Long> uses) {
         for (String name : uses.keySet()) {
-            Limit limit = store.limits.definition(name);
+            Limit limit = store.definition(name);
             must(
                     limit == null
                             || limit.concurrency() == null
@@ -1170,6 +1190,10 @@ final class SimulatedCluster {
                     .filter(other -> !wasRejected(other, placement) && !mayBeKeptBack(other))
                     .toList();
             placed.merge(kind, 1, Integer::sum);
+            if (!task.task().requirements().resources().isEmpty()) {
+                // The agent may have been kept free for it, or for one that takes as much.
+                return;
+            }
             if (couldHaveIt.stream().noneMatch(other -> level(other) < level(task))) {
                 return;
             }
@@ -1196,7 +1220,8 @@ final class SimulatedCluster {
 
         /** Whether a limit may keep it back. */
         private boolean mayBeKeptBack(WaitingTask task) {
-            return limited && (!task.task().uses().isEmpty() || task.task().fairnessKey() != null);
+            return !task.task().requirements().resources().isEmpty()
+                    || limited && (!task.task().uses().isEmpty() || task.task().fairnessKey() != null);
         }
 
         /** The matcher looks only at the first task of a priority; here, that one must not go straight back to the agent. */

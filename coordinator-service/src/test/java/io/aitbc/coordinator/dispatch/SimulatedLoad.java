@@ -200,8 +200,8 @@ final class SimulatedLoad {
         private void publishWants() {
             List<Want> wants = matcher.wants(now, 20);
             if (!wants.isEmpty() || wanted) {
-                toOthers(
-                        other -> other.lane.updateRemoteWants(id, wants, matcher.laneTimes(wants, now), Map.of(), now));
+                toOthers(other -> other.lane.updateRemoteWants(
+                        id, wants, matcher.laneTimes(wants, now), Map.of(), matcher.keptAgents(), now));
             }
             wanted = !wants.isEmpty();
             // Expired wants and unused slots are handled only in rounds.

@@ -1,8 +1,10 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.Limit;
+import io.aitbc.contracts.Resources;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.assign.Verdict.Ruling;
+import io.aitbc.coordinator.limit.AgentResource;
 import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.limit.LimitState;
 import io.aitbc.coordinator.match.Placement;
@@ -104,6 +106,16 @@ final class SimulatedStore {
         return states;
     }
 
+    Map<String, Long> resourcesInUse(String agentId) {
+        Map<String, Long> inUse = new TreeMap<>();
+        agents.get(agentId)
+                .resources
+                .thousandths()
+                .keySet()
+                .forEach(name -> inUse.put(name, used(new AgentResource(agentId, name).limit())));
+        return inUse;
+    }
+
     LimitState limitState(String name) {
         return new LimitState(used(name), fullAt.getOrDefault(name, Instant.EPOCH), "", 0, 0, Instant.EPOCH);
     }
@@ -121,13 +133,24 @@ final class SimulatedStore {
     /** The limit that refuses an attempt; empty if none does. */
     private String refusedBy(String taskId, Map<String, Long> uses, Instant now) {
         for (Map.Entry<String, Long> use : uses.entrySet()) {
-            Limit limit = limits.definition(use.getKey());
+            Limit limit = definition(use.getKey());
             long own = heldUnits.getOrDefault(use.getKey(), Map.of()).getOrDefault(taskId, 0L);
             if (limit != null && refuses(limit, use.getKey(), use.getValue(), own, now)) {
                 return use.getKey();
             }
         }
         return "";
+    }
+
+    /** What an agent has of a resource is like a limit. */
+    @Nullable
+    Limit definition(String name) {
+        if (!AgentResource.isName(name)) {
+            return limits.definition(name);
+        }
+        AgentResource one = AgentResource.named(name);
+        long has = agents.get(one.agentId()).resources.thousandths().getOrDefault(one.resource(), 0L);
+        return new Limit(has, null, null, null);
     }
 
     private boolean refuses(Limit limit, String name, long units, long own, Instant now) {
@@ -153,7 +176,7 @@ final class SimulatedStore {
         task.uses = uses;
         uses.forEach((name, units) -> {
             heldUnits.computeIfAbsent(name, unknown -> new TreeMap<>()).put(taskId, units);
-            Limit limit = limits.definition(name);
+            Limit limit = definition(name);
             if (limit != null && limit.rate() != null) {
                 fullAt.put(name, latest(fullAt(name, limit.rate()), now).plus(interval(limit.rate(), units)));
             }
@@ -176,6 +199,7 @@ final class SimulatedStore {
         final int capacity;
         final Set<String> inflight = new TreeSet<>();
         boolean active = true;
+        Resources resources = Resources.NONE;
         /** How many more assignments its open claims request; null if it reads a topic. */
         @Nullable
         Integer openSlots;
@@ -251,7 +275,7 @@ final class SimulatedStore {
         if (!version.equals(limits.version())) {
             return new Verdict(placement, Ruling.OUTDATED, "", false, held, now);
         }
-        String refusedBy = refusedBy(taskId, placement.uses(), now);
+        String refusedBy = refusedBy(taskId, placement.held(), now);
         if (!refusedBy.isEmpty()) {
             return new Verdict(placement, Ruling.LIMITED, "", false, held, now, placement.uses(), refusedBy);
         }
@@ -260,7 +284,7 @@ final class SimulatedStore {
             note(taskId, task.attempt, "attempt_failed");
         }
         drop(task, taskId);
-        hold(task, taskId, placement.uses(), now);
+        hold(task, taskId, placement.held(), now);
         task.status = "assigned";
         task.attempt = attempt;
         task.agentId = placement.agentId();

@@ -3,11 +3,13 @@ package io.aitbc.coordinator.dispatch;
 import static io.aitbc.coordinator.agent.AnAgent.NOW;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Limit;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Judgement;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.limit.AgentResource;
 import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Placement;
@@ -68,8 +70,17 @@ class SimulatedStoreTest {
     void theSimulatedStoreAgreesWithTheScripts() {
         for (String agent : AGENTS) {
             int capacity = 1 + random.nextInt(3);
-            store.addAgent(agent, capacity);
-            redis.sync().hset(Keys.agent(agent), Map.of("status", "active", "capacity", String.valueOf(capacity)));
+            store.addAgent(agent, capacity).resources = ATask.resources("gpu 1.5", "mem/gb 7");
+            redis.sync()
+                    .hset(
+                            Keys.agent(agent),
+                            Map.of(
+                                    "status",
+                                    "active",
+                                    "capacity",
+                                    String.valueOf(capacity),
+                                    "resources",
+                                    Json.text(store.agent(agent).resources)));
         }
         redis.sync()
                 .hset(
@@ -112,6 +123,7 @@ class SimulatedStoreTest {
                         "UNAVAILABLE",
                         "LIMITED",
                         "OUTDATED",
+                        "without resource",
                         "completed",
                         "settled before",
                         "late",
@@ -237,16 +249,22 @@ class SimulatedStoreTest {
         held.remove("");
         held.forEach((agent, count) ->
                 assertThat(count).isEqualTo(store.agent(agent).inflight.size()));
-        return verdicts.get(0).ruling().name();
+        return AgentResource.isName(verdicts.get(0).why())
+                ? "without resource"
+                : verdicts.get(0).ruling().name();
     }
 
     private WaitingTask waiting(String taskId, int attempt) {
         // Occasionally a duplicate record of the same task.
         ATask described = ATask.named(taskId).at(0, random.nextInt(4) == 0 ? 1 : 0);
-        int kind = Math.floorMod(taskId.hashCode(), 4);
+        int kind = Math.floorMod(taskId.hashCode(), 6);
         WaitingTask task = (kind == 0
                         ? described
-                        : kind == 1 ? described.uses("models/x", 1) : described.uses("places", kind))
+                        : kind == 1
+                                ? described.uses("models/x", 1)
+                                : kind < 4
+                                        ? described.uses("places", kind)
+                                        : described.uses("places", 1).takes("gpu 0.001", "mem/gb " + (kind - 1)))
                 .build();
         return new WaitingTask(task.task().attempt(attempt, null), task.position(), task.waitingSince(), task.bytes());
     }

@@ -8,8 +8,10 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.Task;
+import java.math.BigDecimal;
 import java.time.Instant;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -64,6 +66,33 @@ public final class ATask {
 
     public ATask requires(String... capabilities) {
         return requires(Requirements.capabilities(capabilities));
+    }
+
+    /** @param amounts such as {@code gpu 0.5} */
+    public ATask takes(String... amounts) {
+        return requires(new Requirements(
+                null,
+                requirements.capabilities(),
+                List.of(),
+                List.of(),
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                resources(amounts),
+                Map.of()));
+    }
+
+    /** @param amounts such as {@code gpu 0.5} */
+    public static Resources resources(String... amounts) {
+        Map<String, BigDecimal> byName = new LinkedHashMap<>();
+        for (String one : amounts) {
+            String[] parts = one.split(" ");
+            byName.put(parts[0], new BigDecimal(parts[1]));
+        }
+        return Resources.of(byName);
     }
 
     public ATask inRegion(String region) {

@@ -2,7 +2,6 @@ package io.aitbc.coordinator.match;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Requirements;
 import java.lang.reflect.RecordComponent;
 import java.util.Arrays;
@@ -11,8 +10,8 @@ import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class BacklogTest {
-    /** Requirements that rule no agent out: they influence the choice, or, as resources, are not enforced yet. */
-    private static final Set<String> PREFERENCES = Set.of("location", "affinityKey", "resources", "unknown");
+    /** Requirements that rule no agent out, and only influence the choice. */
+    private static final Set<String> PREFERENCES = Set.of("location", "affinityKey", "unknown");
 
     /** Tasks of a group are interchangeable: a condition missing here would be ignored for all but the first task of a group. */
     @Test
@@ -22,13 +21,6 @@ class BacklogTest {
                 .containsExactlyInAnyOrderElementsOf(components(Requirements.class).stream()
                         .filter(name -> !PREFERENCES.contains(name))
                         .toList());
-    }
-
-    @Test
-    void resourcesDistinguishNone() {
-        Requirements gpu = Json.read("{\"capabilities\":[\"c\"],\"resources\":{\"gpu\":1}}", Requirements.class);
-
-        assertThat(gpu.conditions()).isEqualTo(Requirements.capabilities("c"));
     }
 
     private static List<String> components(Class<? extends Record> type) {

@@ -10,6 +10,7 @@ import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Resources;
 import io.aitbc.coordinator.OverheardRedis;
 import io.aitbc.coordinator.Samples;
 import io.aitbc.coordinator.agent.Agent;
@@ -66,6 +67,7 @@ class RegistryCompatibilityTest {
             new Location(50.1, 8.7),
             "chain-1",
             "island-1",
+            Resources.NONE,
             Delivery.KAFKA);
 
     private static final Map<String, Double> LOAD = Map.of("cpu_usage", 0.5, "memory_usage", 0.75);
@@ -73,7 +75,18 @@ class RegistryCompatibilityTest {
     /** Agents by the name of their hash in the sample. */
     private static final Map<String, Agent> AGENTS = Map.of(
             "registered",
-            new Agent(PLAIN, AgentStatus.ACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, null, 0),
+            new Agent(
+                    PLAIN,
+                    AgentStatus.ACTIVE,
+                    NOW,
+                    NOW,
+                    Map.of(),
+                    TrackRecord.NONE,
+                    Sender.UNKNOWN,
+                    3,
+                    null,
+                    0,
+                    Map.of()),
             "much seen",
             new Agent(
                     FULL,
@@ -85,11 +98,34 @@ class RegistryCompatibilityTest {
                     new Sender(Duration.ofMillis(-1_500), "instance-1", "instance-2", NOW.plusSeconds(4)),
                     3,
                     null,
-                    0),
+                    0,
+                    Map.of()),
             "stale",
-            new Agent(PLAIN, AgentStatus.STALE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, null, 0),
+            new Agent(
+                    PLAIN,
+                    AgentStatus.STALE,
+                    NOW,
+                    NOW,
+                    Map.of(),
+                    TrackRecord.NONE,
+                    Sender.UNKNOWN,
+                    3,
+                    null,
+                    0,
+                    Map.of()),
             "leaving",
-            new Agent(PLAIN, AgentStatus.INACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, null, 0));
+            new Agent(
+                    PLAIN,
+                    AgentStatus.INACTIVE,
+                    NOW,
+                    NOW,
+                    Map.of(),
+                    TrackRecord.NONE,
+                    Sender.UNKNOWN,
+                    3,
+                    null,
+                    0,
+                    Map.of()));
 
     /** The listener calls of a view for each notice. */
     private static final Map<String, String> EXPECTED_CALLS = Map.ofEntries(
@@ -136,10 +172,10 @@ class RegistryCompatibilityTest {
     @MethodSource("versions")
     void agentsAreReadAsTheyWereWritten(Samples version) {
         version.read("agents").forEachEntry((name, hash) -> {
-            assertThat(AgentHash.read(fields(hash), 3)).as(name).isEqualTo(AGENTS.get(name));
+            assertThat(AgentHash.read(fields(hash), 3, Map.of())).as(name).isEqualTo(AGENTS.get(name));
             Map<String, String> newer = fields(hash);
             newer.put("field_of_tomorrow", "f");
-            assertThat(AgentHash.read(newer, 3)).as(name).isEqualTo(AGENTS.get(name));
+            assertThat(AgentHash.read(newer, 3, Map.of())).as(name).isEqualTo(AGENTS.get(name));
         });
     }
 
