@@ -96,6 +96,9 @@ final class LimitsCommand implements Callable<Integer> {
                     + limit.path("waiting").asString("-")
                     + (limit.has("next_unit_at")
                             ? ", next unit at " + limit.get("next_unit_at").asString()
+                            : "")
+                    + (limit.has("closed_until")
+                            ? ", closed until " + limit.get("closed_until").asString() + " because an agent said so"
                             : ""));
             table.print(out);
         });

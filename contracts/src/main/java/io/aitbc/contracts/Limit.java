@@ -197,6 +197,21 @@ public record Limit(
                 throw new IllegalArgumentException(
                         "applies_to needs a capability, an agent_type, a task_type or a fairness_key");
             }
+            if (Stream.of(capability, agentType, taskType, fairnessKey)
+                    .anyMatch(value -> value != null && value.isBlank())) {
+                throw new IllegalArgumentException("applies_to must not have a blank value");
+            }
+            if (capability != null && capability.contains(">=")) {
+                throw new IllegalArgumentException(
+                        "applies_to.capability is the name alone: it applies to tasks that require any version of it");
+            }
+            if (fairnessKey != null) {
+                try {
+                    Ids.checkFairnessKey(fairnessKey);
+                } catch (IllegalArgumentException e) {
+                    throw new IllegalArgumentException("applies_to." + e.getMessage());
+                }
+            }
         }
 
         private Stream<String> values() {

@@ -93,6 +93,27 @@ public record Registration(
         return URI.create(endpoints.path("http").asString().replaceFirst("/+$", ""));
     }
 
+    /** A copy with resources. */
+    public Registration withResources(Resources declared) {
+        return new Registration(
+                agentId,
+                agentType,
+                capabilities,
+                services,
+                endpoints,
+                metadata,
+                tags,
+                version,
+                capacity,
+                weight,
+                region,
+                location,
+                chainId,
+                islandId,
+                declared,
+                delivery);
+    }
+
     /** An agent with a type, capabilities and a capacity; everything else has its default. */
     public static Registration of(String agentId, String agentType, List<String> capabilities, int capacity) {
         return new Registration(

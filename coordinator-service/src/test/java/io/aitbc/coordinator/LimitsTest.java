@@ -205,6 +205,25 @@ class LimitsTest {
                 .isGreaterThan(Duration.ofMillis(2_900));
     }
 
+    @Test
+    void aLimitThatAnAgentHasClosedIsOpenedByADefinition() {
+        String definition = "{\"concurrency\": 5}";
+        set("closed", definition);
+        register("closed-1", 1, "closed");
+        submit(2, "\"max_attempts\":1,\"uses\":{\"closed\":1},\"requirements\":{\"capabilities\":[\"closed\"]}");
+        ObjectNode refused = RunningCoordinator.result(
+                one.awaitRecords("assignments.closed-1", 1).get(0), "failed");
+        refused.put("retry_after_seconds", 80_000).put("limit", "closed");
+        one.report(refused);
+        await().atMost(LONG).until(() -> limit(other, "closed").has("closed_until"));
+        await().atMost(LONG).until(() -> limit(other, "closed").get("waiting").asInt() == 1);
+
+        set("closed", definition);
+
+        one.awaitRecords("assignments.closed-1", 2);
+        assertThat(limit(other, "closed").has("closed_until")).isFalse();
+    }
+
     /** At most burst + rate × t in any interval, by the times of assignment. */
     @Test
     void aRateHoldsInAnyInterval() {

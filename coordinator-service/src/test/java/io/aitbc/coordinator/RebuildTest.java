@@ -114,10 +114,21 @@ class RebuildTest {
         }
         List<JsonNode> before = coordinator.awaitRecords("assignments.agent", 12);
         await().atMost(LONG).until(() -> waiting("places/acme") == 3 && waiting("budget") == 10);
+        String rate = "{\"rate\":{\"units\":10,\"per_seconds\":1000,\"burst\":10}}";
+        assertThat(coordinator.send("PUT", "/limits/slow", rate).code()).isEqualTo(200);
 
         redis.flushdb();
 
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        // What reservations take for granted: all that was noted is spent, and a bucket is empty.
+        assertThat(coordinator
+                        .get("/limits/budget")
+                        .body()
+                        .at("/limit/budget/spent")
+                        .asInt())
+                .isEqualTo(10);
+        assertThat(coordinator.get("/limits/slow").body().at("/limit/room").asInt())
+                .isZero();
         await().atMost(LONG)
                 .until(() -> coordinator
                                 .get("/limits/places/acme")

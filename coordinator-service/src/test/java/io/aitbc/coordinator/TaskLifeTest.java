@@ -293,7 +293,11 @@ class TaskLifeTest {
 
     @Test
     void aFailedTaskIsRetriedAndThenDeadLettered() {
-        coordinator.register("failing-agent", 1, "failing");
+        String registration = """
+                {"agent_id":"failing-agent","agent_type":"worker","capacity":1,"capabilities":["failing"],
+                 "resources":{"gpu":1,"memory_gb":2000}}""";
+        assertThat(coordinator.post("/agents/register", registration).code()).isEqualTo(200);
+        coordinator.reach("failing-agent");
         String id = coordinator.submit("""
                 {"task_data":{},"max_attempts":2,"labels":{"team":"search"},"uses":{"openai/gpt-5":1},
                  "requirements":{"capabilities":["failing"],"resources":{"gpu":0.5,"memory_gb":2000}}}""");

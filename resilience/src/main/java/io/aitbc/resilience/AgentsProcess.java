@@ -3,7 +3,9 @@ package io.aitbc.resilience;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Resources;
 import io.aitbc.worker.AgentWorker;
+import java.math.BigDecimal;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
@@ -11,6 +13,7 @@ import java.time.Instant;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.IntStream;
@@ -44,7 +47,9 @@ final class AgentsProcess {
         int capacity = Integer.parseInt(args[4]);
         Kind kind = Kind.valueOf(args[5]);
         List<AgentWorker> agents = IntStream.range(0, Integer.parseInt(args[3]))
-                .mapToObj(i -> Registration.of(args[2] + "-" + i, "worker", List.of(), capacity))
+                .mapToObj(i -> Registration.of(args[2] + "-" + i, "worker", List.of(), capacity)
+                        .withResources(Resources.of(
+                                Map.of(ProducerProcess.RESOURCE, BigDecimal.valueOf(ProducerProcess.PER_AGENT)))))
                 .map(registration -> AgentWorker.builder(
                                 kafka, registration, (assignment, context) -> work(assignment, kind, ledger))
                         .heartbeatInterval(HEARTBEAT)

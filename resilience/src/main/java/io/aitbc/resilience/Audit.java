@@ -38,7 +38,7 @@ final class Audit {
      * @param twice tasks completed more than once although no agent had died, gone silent, or missed a deadline
      * @param again tasks completed more than once for one of these reasons, which is unavoidable
      * @param twoLive tasks with two live attempts, or with one attempt at two agents
-     * @param overCapacity agents that were assigned more than their capacity, and limits that were exceeded
+     * @param overCapacity agents that were assigned more than their capacity or their resources, and limits that were exceeded
      * @param missingEvents ends of tasks, assignments and failures without an event
      * @param longestPauseMs longest time without any assignment while tasks were waiting, after warm-up
      * @param longestWaitMs longest time from acceptance to first assignment of a task, after warm-up
@@ -232,12 +232,14 @@ final class Audit {
     private List<String> overCapacity() {
         Map<String, List<Change>> byAgent = new TreeMap<>();
         Map<String, List<Change>> byLimit = new TreeMap<>();
+        Map<String, List<Change>> byResource = new TreeMap<>();
         assignedByTask.forEach((taskId, attempts) -> attempts.forEach((attempt, given) -> {
             Assigned first = given.get(0);
             addLive(first, 1, byAgent.computeIfAbsent(first.agentId(), id -> new ArrayList<>()));
             first.uses()
                     .forEach((limit, units) ->
                             addLive(first, units, byLimit.computeIfAbsent(limit, name -> new ArrayList<>())));
+            addLive(first, first.taken(), byResource.computeIfAbsent(first.agentId(), id -> new ArrayList<>()));
         }));
         List<String> found = new ArrayList<>();
         byAgent.forEach((agentId, changes) -> {
@@ -252,6 +254,12 @@ final class Audit {
         byLimit.forEach((limit, changes) -> {
             if (most(changes) > ProducerProcess.CONCURRENCY) {
                 found.add(most(changes) + " units of " + limit + " were held, of " + ProducerProcess.CONCURRENCY);
+            }
+        });
+        byResource.forEach((agentId, changes) -> {
+            if (most(changes) > 1_000 * ProducerProcess.PER_AGENT) {
+                found.add(most(changes) + " thousandths of a " + ProducerProcess.RESOURCE + " were taken from "
+                        + agentId + ", which has " + ProducerProcess.PER_AGENT);
             }
         });
         return found;

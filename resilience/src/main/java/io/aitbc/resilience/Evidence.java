@@ -45,6 +45,7 @@ record Evidence(
      * @param at time of assignment: the start of the round that made it
      * @param publishedAt time of publication, after the assignment was granted
      * @param uses units of limits that it holds
+     * @param taken what it takes of its agent's {@link ProducerProcess#RESOURCE}, in thousandths
      */
     record Assigned(
             String taskId,
@@ -53,10 +54,11 @@ record Evidence(
             long at,
             long publishedAt,
             int timeoutSeconds,
-            Map<String, Long> uses) {
-        /** An assignment that uses no limit. */
+            Map<String, Long> uses,
+            long taken) {
+        /** An assignment that uses no limit and no resource. */
         Assigned(String taskId, int attempt, String agentId, long at, long publishedAt, int timeoutSeconds) {
-            this(taskId, attempt, agentId, at, publishedAt, timeoutSeconds, Map.of());
+            this(taskId, attempt, agentId, at, publishedAt, timeoutSeconds, Map.of(), 0);
         }
     }
 
@@ -144,7 +146,8 @@ record Evidence(
                         one.assignedAt().toEpochMilli(),
                         record.timestamp(),
                         one.timeoutSeconds(),
-                        one.uses()));
+                        one.uses(),
+                        one.requirements().resources().thousandths().getOrDefault(ProducerProcess.RESOURCE, 0L)));
             } else if (TOPICS.tasks().contains(topic)) {
                 Task task = Json.read(value(record), Task.class);
                 if (task.taskId() != null) {

@@ -38,7 +38,13 @@ final class ProducerProcess {
 
     static final int CONCURRENCY = 8;
 
+    /** A resource that some tasks take 1 or 2 of, and how much each agent has. */
+    static final String RESOURCE = "gpu";
+
+    static final int PER_AGENT = 3;
+
     private static final int LIMITED_RATIO = 4;
+    private static final int TAKING_RATIO = 4;
     private static final int FIRST_FAILURE_RATIO = 50;
     private static final int MAX_WORK_MS = 180;
     /** Timeouts of 5 to 10 s: deadlines pass during faults, so recovery must distinguish reported from unreported attempts. */
@@ -122,6 +128,9 @@ final class ProducerProcess {
                 .put("fails", random.nextInt(FIRST_FAILURE_RATIO) == 0 ? 1 : 0);
         if (random.nextInt(LIMITED_RATIO) == 0) {
             task.putObject("uses").put(LIMIT, 1);
+        }
+        if (random.nextInt(TAKING_RATIO) == 0) {
+            task.putObject("requirements").putObject("resources").put(RESOURCE, 1 + random.nextInt(2));
         }
         if (random.nextInt(REST_RATIO) == 0) {
             task.put("priority", priority.wireName());

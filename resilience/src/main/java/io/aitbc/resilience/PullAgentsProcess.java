@@ -83,15 +83,13 @@ final class PullAgentsProcess {
     }
 
     private boolean register() throws IOException, InterruptedException {
-        return call(
-                                "/agents/register",
-                                Json.object()
-                                        .put("agent_id", agentId)
-                                        .put("agent_type", "worker")
-                                        .put("capacity", capacity)
-                                        .put("delivery", "pull"))
-                        .status()
-                == 200;
+        ObjectNode registration = Json.object()
+                .put("agent_id", agentId)
+                .put("agent_type", "worker")
+                .put("capacity", capacity)
+                .put("delivery", "pull");
+        registration.putObject("resources").put(ProducerProcess.RESOURCE, ProducerProcess.PER_AGENT);
+        return call("/agents/register", registration).status() == 200;
     }
 
     /** Returns false if the agent is unknown. */

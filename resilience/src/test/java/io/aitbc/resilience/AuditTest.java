@@ -221,14 +221,28 @@ class AuditTest {
             String agent = "agent-" + i;
             beats(agent, 0, 20_000);
             accepted("t" + i, 0);
-            evidence.assigned().add(new Assigned("t" + i, 1, agent, 100, 101, 60, Map.of("shared/api", 1L)));
+            evidence.assigned().add(new Assigned("t" + i, 1, agent, 100, 101, 60, Map.of("shared/api", 1L), 0));
         }
         done("t0", 1, "agent-0", "process-1", 100);
         assertThat(audit().overCapacity()).isEmpty();
 
         accepted("t9", 0);
-        evidence.assigned().add(new Assigned("t9", 1, "agent-0", 200, 201, 60, Map.of("shared/api", 1L)));
+        evidence.assigned().add(new Assigned("t9", 1, "agent-0", 200, 201, 60, Map.of("shared/api", 1L), 0));
         assertThat(audit().overCapacity()).containsExactly("9 units of shared/api were held, of 8");
+    }
+
+    @Test
+    void anAgentOfWhichMoreIsTakenThanItHasIsFound() {
+        beats("a", 0, 20_000);
+        for (int i = 0; i < 3; i++) {
+            accepted("t" + i, 0);
+            evidence.assigned().add(new Assigned("t" + i, 1, "a", 100, 101, 60, Map.of(), 1_000));
+        }
+        assertThat(audit().overCapacity()).isEmpty();
+
+        accepted("t3", 0);
+        evidence.assigned().add(new Assigned("t3", 1, "a", 200, 201, 60, Map.of(), 1));
+        assertThat(audit().overCapacity()).contains("3001 thousandths of a gpu were taken from a, which has 3");
     }
 
     @Test

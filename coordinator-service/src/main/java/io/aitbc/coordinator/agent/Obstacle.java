@@ -13,7 +13,8 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A reason why an agent cannot take a task now. An agent has none if and only if {@link Eligibility} accepts it and it is not full.
+ * A reason why an agent cannot take a task now. An agent has none if and only if {@link Eligibility} accepts it, it is not full, and enough of its
+ * resources is left; whether it is kept free for another task is known to the lanes alone.
  *
  * @param detail the reason as text, with the requirement and the agent's value
  */

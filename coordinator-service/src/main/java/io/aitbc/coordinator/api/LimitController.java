@@ -155,9 +155,10 @@ final class LimitController {
                 .filter(name -> book.definition(name) != null)
                 .limit(MAX_LISTED)
                 .toList();
-        Map<String, LimitState> states = usage.read(names, now);
+        Map<String, LimitState> states = control.limitStates(names, now);
         List<LimitUse> limits = names.stream()
-                .map(name -> use(name, book, states.get(name), waiting.get(name), null, null, now))
+                .map(name ->
+                        use(name, book, Objects.requireNonNull(states.get(name)), waiting.get(name), null, null, now))
                 .toList();
         return new LimitUses("success", limits, now);
     }
@@ -171,7 +172,8 @@ final class LimitController {
         if (book.definition(name) == null) {
             throw notDefined(name);
         }
-        LimitState state = usage.read(List.of(name), now).get(name);
+        LimitState state =
+                Objects.requireNonNull(control.limitStates(List.of(name), now).get(name));
         return new OneLimit(
                 "success",
                 use(
@@ -205,7 +207,7 @@ final class LimitController {
     private static LimitUse use(
             String name,
             LimitBook book,
-            @Nullable LimitState known,
+            LimitState state,
             @Nullable WaitingLimit waiting,
             @Nullable List<LimitHolder> holders,
             @Nullable Long possiblyRunning,
@@ -215,7 +217,6 @@ final class LimitController {
         if (Limit.isFamily(name)) {
             return new LimitUse(name, limit, null, null, null, null, null, null, null, null, null, null);
         }
-        LimitState state = known == null ? LimitState.UNUSED : known;
         long room = state.room(limit, 0, now);
         Instant due = state.dueAt(limit, 1, 0, now);
         return new LimitUse(

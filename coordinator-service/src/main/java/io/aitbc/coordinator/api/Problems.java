@@ -120,6 +120,11 @@ class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdv
         return new ResponseStatusException(HttpStatus.NOT_FOUND, "Agent not found");
     }
 
+    /** Why a task may not name a limit. */
+    static String ofAnotherKey(String limit) {
+        return "this credential may not use the limit " + limit + ", which is another fairness_key's";
+    }
+
     static ResponseStatusException taskNotFound() {
         return new ResponseStatusException(HttpStatus.NOT_FOUND, "Task not found");
     }

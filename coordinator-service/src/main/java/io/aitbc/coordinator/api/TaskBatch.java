@@ -22,8 +22,12 @@ final class TaskBatch {
             @Nullable Task task,
             List<String> warnings,
             @Nullable String error) {
-        /** The item, refused if it uses more than a limit can give. */
-        Item within(LimitBook limits) {
+        /** The item, refused if it uses more than a limit can give, or one that is not the caller's. */
+        Item within(LimitBook limits, Caller caller) {
+            String foreign = task == null || !caller.isScoped() ? null : limits.ofAnotherKey(task);
+            if (foreign != null) {
+                return new Item(null, warnings, Problems.ofAnotherKey(foreign));
+            }
             String impossible = task == null ? null : limits.impossible(task);
             return impossible == null ? this : new Item(null, warnings, impossible);
         }

@@ -45,6 +45,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.http.MediaType;
+import org.springframework.security.access.AccessDeniedException;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
@@ -132,8 +133,12 @@ class TaskController {
         this.clock = clock;
     }
 
-    /** The task, unless it uses more than a limit can give. */
-    private Task possible(Task task) {
+    /** The task, unless it uses more than a limit can give, or one that is not the caller's. */
+    private Task possible(Task task, Caller caller) {
+        String foreign = caller.isScoped() ? control.limits().ofAnotherKey(task) : null;
+        if (foreign != null) {
+            throw new AccessDeniedException(Problems.ofAnotherKey(foreign));
+        }
         String impossible = control.limits().impossible(task);
         if (impossible != null) {
             throw Problems.unprocessable(impossible);
@@ -172,7 +177,7 @@ class TaskController {
         Body<Task> task = Body.read(body, Task.class, strict);
         requireRoom(caller, 1);
         Submissions.Accepted accepted = submissions.submit(
-                possible(caller.inScope(task.message())), TraceHeader.checked(trace), caller.fairnessKey());
+                possible(caller.inScope(task.message()), caller), TraceHeader.checked(trace), caller.fairnessKey());
         return new Submitted(
                 "success",
                 message(accepted),
@@ -239,7 +244,7 @@ class TaskController {
             @Parameter(hidden = true) Caller caller)
             throws InterruptedException {
         List<TaskBatch.Item> items = TaskBatch.read(body, strict).stream()
-                .map(item -> item.inScope(caller).within(control.limits()))
+                .map(item -> item.inScope(caller).within(control.limits(), caller))
                 .toList();
         List<Task> tasks = items.stream()
                 .map(TaskBatch.Item::task)
@@ -527,7 +532,7 @@ class TaskController {
         Task task = caller.inScope(Json.read(again, Task.class));
         requireRoom(caller, 1);
         Submissions.Accepted accepted =
-                submissions.submit(possible(task), TraceHeader.checked(trace), caller.fairnessKey());
+                submissions.submit(possible(task, caller), TraceHeader.checked(trace), caller.fairnessKey());
         return new Retried(
                 "success",
                 message(accepted),

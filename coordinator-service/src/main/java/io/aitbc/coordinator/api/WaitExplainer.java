@@ -26,7 +26,6 @@ import io.aitbc.coordinator.queue.TaskArchive;
 import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.stats.TaskJson;
 import io.aitbc.coordinator.taskstate.TaskState;
-import io.aitbc.coordinator.usage.LimitUsage;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -55,7 +54,6 @@ class WaitExplainer {
     private final Topics topics;
     private final ClusterControl control;
     private final LaneStatsReporter lanes;
-    private final LimitUsage usage;
     private final TaskArchive archive;
     private final DispatchSettings settings;
     private final Clock clock;
@@ -68,7 +66,6 @@ class WaitExplainer {
             Topics topics,
             ClusterControl control,
             LaneStatsReporter lanes,
-            LimitUsage usage,
             TaskArchive archive,
             DispatchSettings settings,
             Clock clock) {
@@ -79,7 +76,6 @@ class WaitExplainer {
         this.topics = topics;
         this.control = control;
         this.lanes = lanes;
-        this.usage = usage;
         this.archive = archive;
         this.settings = settings;
         this.clock = clock;
@@ -241,7 +237,7 @@ class WaitExplainer {
                         book.readsTaskType() ? taskType(state) : null,
                         Objects.requireNonNullElse(state.fairnessKey(), ""))
                 .forEach(name -> uses.putIfAbsent(name, 1L));
-        Map<String, LimitState> states = usage.read(uses.keySet(), now);
+        Map<String, LimitState> states = control.limitStates(uses.keySet(), now);
         Map<String, Integer> keptBack = new HashMap<>();
         lanes.all()
                 .values()
@@ -250,7 +246,7 @@ class WaitExplainer {
         List<LimitWait> waits = new ArrayList<>();
         uses.forEach((name, units) -> {
             Limit limit = book.definition(name);
-            LimitState used = states.getOrDefault(name, LimitState.UNUSED);
+            LimitState used = Objects.requireNonNull(states.get(name));
             if (limit != null && used.room(limit, 0, now) < units) {
                 Instant due = used.dueAt(limit, units, 0, now);
                 waits.add(new LimitWait(
@@ -428,9 +424,14 @@ class WaitExplainer {
     private Agents agents(Requirements requirements, Instant now) {
         boolean regionRequired = !control.strategy().prefersRegion();
         List<Agent> all = registry.all();
+        Map<String, Requirements> kept = new HashMap<>();
+        lanes.all()
+                .values()
+                .forEach(lane -> lane.keptAgents().forEach(one -> kept.put(one.agentId(), one.requirements())));
         Map<String, List<Obstacle>> obstacles = all.stream()
                 .filter(agent -> agent.status() != AgentStatus.INACTIVE)
-                .collect(Collectors.toMap(Agent::id, agent -> obstacles(agent, requirements, now, regionRequired)));
+                .collect(Collectors.toMap(
+                        Agent::id, agent -> obstacles(agent, requirements, kept.get(agent.id()), now, regionRequired)));
         Map<String, Long> ruledOut = obstacles.values().stream()
                 .flatMap(ofAgent -> ofAgent.stream()
                         .map(obstacle -> obstacle.kind().wireName())
@@ -440,7 +441,8 @@ class WaitExplainer {
                 ? closest(obstacles)
                 : all.stream()
                         .filter(agent -> agent.id().equals(requirements.agentId()))
-                        .map(agent -> closest(agent.id(), obstacles(agent, requirements, now, regionRequired)))
+                        .map(agent -> closest(
+                                agent.id(), obstacles(agent, requirements, kept.get(agent.id()), now, regionRequired)))
                         .toList();
         return new Agents(
                 obstacles.size(),
@@ -454,24 +456,28 @@ class WaitExplainer {
                 closest);
     }
 
-    private List<Obstacle> obstacles(Agent agent, Requirements task, Instant now, boolean regionRequired) {
-        List<Obstacle> obstacles =
-                new ArrayList<>(Obstacle.between(agent, task, now, registry.healthPolicy(), regionRequired));
-        lanes.all().values().stream()
-                .flatMap(lane -> lane.keptAgents().stream())
-                .filter(kept -> kept.agentId().equals(agent.id())
-                        && !kept.resources().equals(task.resources())
-                        && (kept.resources().overlap(task.resources()) || agent.inflight() >= agent.capacity() - 1))
-                .findFirst()
-                .ifPresent(kept -> obstacles.add(Obstacle.keptFree(kept.resources())));
-        return obstacles;
+    /** @param keptFor the requirements of the tasks for which the agent is kept free; null if it is not */
+    private List<Obstacle> obstacles(
+            Agent agent, Requirements task, @Nullable Requirements keptFor, Instant now, boolean regionRequired) {
+        List<Obstacle> obstacles = Obstacle.between(agent, task, now, registry.healthPolicy(), regionRequired);
+        if (keptFor == null
+                || keptFor.equals(task.conditions())
+                || obstacles.stream().anyMatch(one -> one.kind().isStatic())
+                || !keptFor.resources().overlap(task.resources()) && agent.inflight() < agent.capacity() - 1) {
+            return obstacles;
+        }
+        List<Obstacle> withKept = new ArrayList<>(obstacles);
+        withKept.add(Obstacle.keptFree(keptFor.resources()));
+        return withKept;
     }
 
     private static List<Closest> closest(Map<String, List<Obstacle>> obstacles) {
         return obstacles.entrySet().stream()
                 .filter(entry -> !entry.getValue().isEmpty())
-                .sorted(Comparator.<Map.Entry<String, List<Obstacle>>>comparingInt(
-                                entry -> entry.getValue().size())
+                .sorted(Comparator.<Map.Entry<String, List<Obstacle>>>comparingLong(entry -> entry.getValue().stream()
+                                .map(Obstacle::kind)
+                                .distinct()
+                                .count())
                         .thenComparing(entry -> entry.getValue().get(0).kind(), Comparator.reverseOrder())
                         .thenComparing(Map.Entry::getKey))
                 .limit(MAX_CLOSEST)

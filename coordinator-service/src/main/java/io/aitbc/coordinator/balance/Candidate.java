@@ -42,8 +42,7 @@ public final class Candidate {
     }
 
     public boolean hasRoom() {
-        return held() + yieldedSlots < agent.capacity()
-                && (!agent.usesClaims() || pendingPlacements + yieldedSlots < openSlots);
+        return freeSlots() > 0;
     }
 
     /** Whether it has room for a task that takes resources. */
@@ -53,7 +52,8 @@ public final class Candidate {
 
     /** How many more assignments it may hold. */
     public int freeSlots() {
-        return agent.capacity() - held() - yieldedSlots;
+        int free = agent.capacity() - held() - yieldedSlots;
+        return agent.usesClaims() ? Math.min(free, openSlots - pendingPlacements - yieldedSlots) : free;
     }
 
     /** The part of what a task takes that is not left: of the resource of which most lacks, from 0 to 1. */

@@ -33,6 +33,8 @@ final class Assigner {
 
     private static final Duration MIN_OUTDATED_PAUSE = Duration.ofMillis(10);
     private static final Duration MAX_OUTDATED_PAUSE = Duration.ofSeconds(1);
+    /** The definitions arrive within milliseconds, or, after Redis was emptied, within seconds. */
+    private static final Duration MAX_OUTDATED = Duration.ofSeconds(15);
 
     private final Matcher matcher;
     private final OwnedPartitions partitions;
@@ -50,10 +52,8 @@ final class Assigner {
     private Instant outdatedUntil = Instant.EPOCH;
 
     private Duration outdatedPause = MIN_OUTDATED_PAUSE;
-    private final ThrottledWarning outdated = new ThrottledWarning(
-            log,
-            "{} tasks not assigned: Redis goes by other definitions of limits than those read from Kafka. If one of them was restored from an"
-                    + " old copy, delete the key limits:version in Redis. {}");
+    /** Since when; {@link Instant#MAX} if it is not so. */
+    private Instant outdatedSince = Instant.MAX;
 
     private int pendingBatches;
     /** Whether the last batch had the maximum size, so that there may be more to place. */
@@ -94,7 +94,15 @@ final class Assigner {
 
     void flushWarnings() {
         notPublished.flush(clock.now());
-        outdated.flush(clock.now());
+    }
+
+    /** Why nothing is assigned, apart from short pauses. */
+    List<String> problems() {
+        return outdatedSince.equals(Instant.MAX) || clock.now().isBefore(outdatedSince.plus(MAX_OUTDATED))
+                ? List.of()
+                : List.of("since " + outdatedSince
+                        + " nothing has been assigned: Redis goes by other definitions of limits than those read from Kafka. If one of them was"
+                        + " restored from an old copy, delete the key limits:version in Redis.");
     }
 
     /** Whether a batch may be placed now. */
@@ -153,8 +161,10 @@ final class Assigner {
                 judgement.verdicts().stream().anyMatch(verdict -> verdict.ruling() == Verdict.Ruling.OUTDATED);
         if (!isOutdated) {
             outdatedPause = MIN_OUTDATED_PAUSE;
+            outdatedSince = Instant.MAX;
             return;
         }
+        outdatedSince = outdatedSince.isAfter(clock.now()) ? clock.now() : outdatedSince;
         outdatedUntil = clock.now().plus(outdatedPause);
         Duration doubled = outdatedPause.multipliedBy(2);
         outdatedPause = doubled.compareTo(MAX_OUTDATED_PAUSE) > 0 ? MAX_OUTDATED_PAUSE : doubled;
@@ -197,11 +207,7 @@ final class Assigner {
             }
             case ENDED, WAS_HELD, CANCELLED, EXPIRED, DUPLICATE -> partitions.finished(task.position());
             case FAILED -> waiting.failed(task, verdict.why());
-            case FULL, LIMITED -> waiting.putBack(task);
-            case OUTDATED -> {
-                outdated.add(task.id());
-                waiting.putBack(task);
-            }
+            case FULL, LIMITED, OUTDATED -> waiting.putBack(task);
             case UNAVAILABLE -> {
                 if (verdict.placement().agentId().isEmpty()) {
                     // No agent has it. Redis may have no record of it either.

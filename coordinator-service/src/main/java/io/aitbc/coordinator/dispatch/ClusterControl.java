@@ -25,6 +25,9 @@ import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.usage.LimitUsage;
 import java.time.Clock;
+import java.time.Instant;
+import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
@@ -192,14 +195,41 @@ public final class ClusterControl implements BackgroundService {
         return limitBook;
     }
 
+    /** What is used of limits, by name. Of what Redis does not know, it is what reservations will take for granted. */
+    public Map<String, LimitState> limitStates(Collection<String> names, Instant now) {
+        Map<String, LimitState> known = usage.read(names, now);
+        Map<String, LimitState> states = new LinkedHashMap<>();
+        Instant since = usage.completeSince();
+        for (String name : names) {
+            LimitState state = known.getOrDefault(name, LimitState.UNUSED);
+            Limit limit = limitBook.definition(name);
+            if (limit != null && limit.rate() != null && !known.containsKey(name)) {
+                state = state.withBucketEmptyAt(since, limit.rate());
+            }
+            NoteBudget note = budgets.get(name);
+            if (limit != null
+                    && limit.budget() != null
+                    && note != null
+                    && note.period().equals(limit.budget().period(now))
+                    && !note.period().equals(state.period())) {
+                state = state.withSpent(note.period(), note.units());
+            }
+            states.put(name, state);
+        }
+        return states;
+    }
+
     /**
-     * Defines a limit on all coordinators; returns once no reservation goes by an earlier definition.
+     * Defines a limit on all coordinators, and opens it if an agent has closed it; returns once no reservation goes by an earlier definition.
      *
      * @param limit null: it is removed
      */
     public void setLimit(String name, @Nullable Limit limit) throws InterruptedException {
         SetLimit command = new SetLimit(TaskIds.next(), name, limit, clock.instant());
         applied(command.commandId(), command, "the limit was not set in time");
+        if (limit != null) {
+            usage.open(name);
+        }
     }
 
     /**

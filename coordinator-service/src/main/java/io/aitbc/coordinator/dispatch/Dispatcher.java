@@ -71,6 +71,7 @@ public final class Dispatcher implements BackgroundService {
     private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
 
     private volatile boolean working;
+    private volatile List<String> assignmentProblems = List.of();
     private volatile LaneStats stats = new LaneStats(
             Instant.EPOCH,
             0,
@@ -138,7 +139,8 @@ public final class Dispatcher implements BackgroundService {
 
     @Override
     public List<String> problems() {
-        return Stream.concat(thread.problems().stream(), partitions.problems().stream())
+        return Stream.of(thread.problems(), partitions.problems(), assignmentProblems)
+                .flatMap(List::stream)
                 .toList();
     }
 
@@ -343,6 +345,7 @@ public final class Dispatcher implements BackgroundService {
         LaneStats current = currentStats(seconds, now);
         reportBacklogFull(stats.backlogFull(), current);
         stats = current;
+        assignmentProblems = lane.assignmentProblems();
     }
 
     private LaneStats currentStats(double seconds, Instant now) {

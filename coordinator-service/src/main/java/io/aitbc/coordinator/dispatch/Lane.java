@@ -355,6 +355,11 @@ final class Lane {
         matcher.acceptOffers(agentIds, at);
     }
 
+    /** Why nothing is assigned, though tasks and agents are there. */
+    List<String> assignmentProblems() {
+        return assigner.problems();
+    }
+
     /** The priority of the most urgent task elsewhere for which agents are left free; null if there is none. */
     @Nullable
     Priority yieldsTo(Instant at) {

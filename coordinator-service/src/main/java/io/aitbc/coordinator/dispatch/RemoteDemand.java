@@ -70,7 +70,7 @@ final class RemoteDemand {
             matcher.setRemoteWants(wants);
             matcher.setLaneTimes(times, now);
             matcher.limits().setRemote(limits);
-            matcher.setKeptElsewhere(kept);
+            matcher.setKeptElsewhere(kept, now);
         }
     }
 

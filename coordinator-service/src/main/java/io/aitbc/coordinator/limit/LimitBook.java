@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.UUID;
@@ -130,6 +131,24 @@ public final class LimitBook {
             uses.putIfAbsent(name, 1L);
         }
         return uses;
+    }
+
+    /** A limit that a task names though it is another fairness key's: it applies to tasks by their keys, and not to this one's. Null if there is none. */
+    public @Nullable String ofAnotherKey(Task task) {
+        String key = Objects.requireNonNullElse(task.fairnessKey(), "");
+        for (Map.Entry<String, Limit> one : applied.entrySet()) {
+            String ofKey = Objects.requireNonNull(one.getValue().appliesTo()).fairnessKey();
+            boolean isFamily = Limit.isFamily(one.getKey());
+            String prefix = isFamily ? one.getKey().substring(0, one.getKey().length() - 1) : one.getKey();
+            for (String name : ofKey == null ? Set.<String>of() : task.uses().keySet()) {
+                boolean isMeant = isFamily ? name.startsWith(prefix) : name.equals(prefix);
+                boolean isOwn = Limit.ANY.equals(ofKey) ? name.equals(prefix + encoded(key)) : key.equals(ofKey);
+                if (isMeant && !isOwn) {
+                    return name;
+                }
+            }
+        }
+        return null;
     }
 
     /** One sentence that says why a task can never start; null if it can. */

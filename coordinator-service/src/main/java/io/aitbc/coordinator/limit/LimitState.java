@@ -36,6 +36,17 @@ public record LimitState(long used, Instant fullAt, String period, long spent, l
                 now.plusMillis(closedForMillis));
     }
 
+    /** With a bucket that was empty at some time, and has not been used since. */
+    public LimitState withBucketEmptyAt(Instant time, Limit.Rate rate) {
+        Duration whole = Duration.ofNanos((long) (rate.burst() * rate.intervalMicros() * 1_000));
+        return new LimitState(used, time.plus(whole), period, spent, noted, closedUntil);
+    }
+
+    /** With units of a budget that were spent, all of which have been noted. */
+    public LimitState withSpent(String inPeriod, long units) {
+        return new LimitState(used, fullAt, inPeriod, units, units, closedUntil);
+    }
+
     /** What was spent of a budget in its present period. */
     public long spent(Limit.Budget budget, Instant now) {
         return period.equals(budget.period(now)) ? spent : 0;

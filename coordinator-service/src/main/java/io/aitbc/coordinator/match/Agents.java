@@ -217,10 +217,8 @@ public final class Agents {
                 member.candidate.agent().registration(), requirements, !strategy.prefersRegion());
     }
 
-    /** Whether an agent could take a task with these requirements, if it had a free slot. Of resources, enough must be left. */
+    /** Whether an agent could take a task with these requirements, if it had room. */
     boolean couldTake(Member member, Requirements requirements) {
-        return suits(member, requirements)
-                && member.score >= Eligibility.minHealth(requirements, health)
-                && member.candidate.lacking(requirements.resources()) <= 0;
+        return suits(member, requirements) && member.score >= Eligibility.minHealth(requirements, health);
     }
 }

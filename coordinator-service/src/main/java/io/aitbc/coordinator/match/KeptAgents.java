@@ -9,19 +9,23 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps agents free for tasks that have waited long and take more of a resource than is left of any agent: small tasks would use every bit that becomes
- * free. Such an agent gets no other task that takes the same resources, nor its last free slot, until the large one is placed, at most for five minutes.
+ * free. Such an agent gets no other task that takes the same resources, nor its last free slot, until the large one is granted, at most for five minutes.
  * It is a form of the aged share: at one time, that share of the agents that could take such tasks is kept at most, or one agent; and
  * each agent, over time, for that share of the time. Kubernetes nominates a node for a pod that preempted others; here nothing is preempted.
  */
 final class KeptAgents {
     /** As long as most tasks take: then what the agent held has ended. */
     static final Duration MAX_TIME = Duration.ofMinutes(5);
-    /** Between two updates, whose cost is linear in the numbers of agents and of groups. */
+    /** Between two updates: each looks at all groups of tasks, and for some of them at all agents. */
     static final Duration INTERVAL = Duration.ofMillis(250);
+
+    /** Groups for which an agent is looked for in an update. */
+    private static final int MAX_SEARCHES = 32;
 
     private static final Comparator<Member> BY_ID = Comparator.comparing(member -> member.candidate.id());
 
@@ -30,9 +34,9 @@ final class KeptAgents {
     private Map<Member, KeptAgent> elsewhere = Map.of();
     private Instant nextUpdate = Instant.EPOCH;
 
-    private record Kept(Member member, Pool pool, Instant since) {
+    private record Kept(Member member, TaskGroup group, Instant since) {
         KeptAgent agent() {
-            return new KeptAgent(member.candidate.id(), pool.needed, since);
+            return new KeptAgent(member.candidate.id(), group.requirements, since);
         }
     }
 
@@ -49,46 +53,50 @@ final class KeptAgents {
     /**
      * Begins and ends keeping agents.
      *
-     * @param lacking how many tasks have waited long, and take more than is left of any agent; the longest-waiting first
+     * @param waiting groups that have tasks which have waited long for resources, and at most how many; the longest-waiting first
+     * @param isLacking whether no agent can take a task of a group, and others may go on taking what becomes free
      */
-    void update(Map<Pool, Integer> lacking, Instant now) {
+    void update(Map<TaskGroup, Integer> waiting, Predicate<TaskGroup> isLacking, Instant now) {
         nextUpdate = now.plus(INTERVAL);
         for (Kept one : List.copyOf(kept)) {
+            Pool pool = one.group.pool;
             boolean isOver = !now.isBefore(one.since.plus(MAX_TIME)) || now.isBefore(one.since);
-            boolean isOfUse = lacking.containsKey(one.pool) || one.pool.canTake(one.member);
-            if (isOver || !isOfUse || !one.pool.members().contains(one.member)) {
+            boolean canServe = pool.members().contains(one.member) && one.member.score >= pool.minHealth;
+            if (isOver || !canServe || !waiting.containsKey(one.group)) {
                 end(one, now);
+            } else {
+                // Its group may have come to another pool.
+                one.member.reorder();
             }
         }
-        lacking.forEach((pool, tasks) -> keep(pool, tasks, now));
+        waiting.entrySet().stream()
+                .filter(entry -> isLacking.test(entry.getKey()))
+                .limit(MAX_SEARCHES)
+                .forEach(entry -> keep(entry.getKey(), entry.getValue(), now));
     }
 
-    private void keep(Pool pool, int tasks, Instant now) {
-        long here = kept.stream().filter(one -> one.pool == pool).count();
-        long keptMembers =
-                kept.stream().filter(one -> pool.members().contains(one.member)).count();
+    private void keep(TaskGroup group, int tasks, Instant now) {
+        long here = kept.stream().filter(one -> one.group == group).count();
+        long ofPool = group.pool.members().stream().filter(Member::isKept).count();
         if (here >= tasks
-                || keptMembers >= Math.max(1, (int) (share * pool.members().size()))) {
+                || ofPool >= Math.max(1, (int) (share * group.pool.members().size()))) {
             return;
         }
-        Member nearest = nearest(pool, now);
-        if (nearest != null && nearest.candidate.lacking(pool.needed) > 0) {
-            nearest.keptFor = pool;
-            kept.add(new Kept(nearest, pool, now));
+        Member nearest = nearest(group.pool, now);
+        if (nearest != null) {
+            nearest.keptFor = group;
+            kept.add(new Kept(nearest, group, now));
             nearest.reorder();
         }
     }
 
-    /** The agent that lacks least; null if each is kept already, or was not long ago. */
-    private static @Nullable Member nearest(Pool pool, Instant now) {
+    /** The agent that lacks least of its resources; null if each is kept already, was not long ago, or lacks only a slot. */
+    private @Nullable Member nearest(Pool pool, Instant now) {
         Member nearest = null;
         double least = Double.MAX_VALUE;
         for (Member member : pool.members()) {
-            if (member.score >= pool.minHealth
-                    && member.keptFor == null
-                    && member.keptElsewhere == null
-                    && !now.isBefore(member.notKeptBefore)) {
-                double lacks = member.candidate.lacking(pool.needed);
+            double lacks = member.candidate.lacking(pool.needed);
+            if (lacks > 0 && member.score >= pool.minHealth && !member.isKept() && !isBarred(member, now)) {
                 if (lacks < least || lacks == least && nearest != null && BY_ID.compare(member, nearest) < 0) {
                     nearest = member;
                     least = lacks;
@@ -98,18 +106,36 @@ final class KeptAgents {
         return nearest;
     }
 
-    /** Notes that a task was placed on an agent. */
-    void placed(Member member, Pool pool, Instant now) {
-        if (member.keptFor == pool) {
+    /** False if the clock has been set back. */
+    private boolean isBarred(Member member, Instant now) {
+        return now.isBefore(member.notKeptBefore) && !member.notKeptBefore.isAfter(now.plus(pauseAfter(MAX_TIME)));
+    }
+
+    /** How long an agent is not kept again. */
+    private Duration pauseAfter(Duration time) {
+        return Duration.ofMillis((long) (time.toMillis() * (1 / share - 1)));
+    }
+
+    private void bar(Member member, Instant since, Instant now) {
+        Duration lasted = Duration.between(since, now);
+        if (!lasted.isNegative()) {
+            member.notKeptBefore = now.plus(pauseAfter(lasted.compareTo(MAX_TIME) < 0 ? lasted : MAX_TIME));
+        }
+    }
+
+    /** Notes that an agent was granted a task. */
+    void granted(Member member, WaitingTask task, Instant now) {
+        if (member.keptFor != null
+                && member.keptFor
+                        .requirements
+                        .resources()
+                        .equals(task.task().requirements().resources())) {
             kept.stream().filter(one -> one.member == member).findFirst().ifPresent(one -> end(one, now));
         }
     }
 
     private void end(Kept one, Instant now) {
-        Duration lasted = Duration.between(one.since, now);
-        if (!lasted.isNegative()) {
-            one.member.notKeptBefore = now.plusMillis((long) (lasted.toMillis() * (1 / share - 1)));
-        }
+        bar(one.member, one.since, now);
         release(one);
     }
 
@@ -129,7 +155,7 @@ final class KeptAgents {
      *
      * @param find an agent by its id
      */
-    void setElsewhere(Collection<KeptAgent> agents, Function<String, @Nullable Member> find) {
+    void setElsewhere(Collection<KeptAgent> agents, Function<String, @Nullable Member> find, Instant now) {
         if (agents.isEmpty() && elsewhere.isEmpty()) {
             return;
         }
@@ -152,14 +178,15 @@ final class KeptAgents {
         }
         Map<Member, KeptAgent> before = elsewhere;
         elsewhere = newer;
-        before.keySet().forEach(member -> {
+        before.forEach((member, agent) -> {
             if (!newer.containsKey(member)) {
                 member.keptElsewhere = null;
+                bar(member, agent.since(), now);
                 member.reorder();
             }
         });
         newer.forEach((member, agent) -> {
-            member.keptElsewhere = agent.resources();
+            member.keptElsewhere = agent.requirements().resources();
             member.reorder();
         });
     }

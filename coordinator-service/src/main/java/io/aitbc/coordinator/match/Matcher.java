@@ -1,7 +1,6 @@
 package io.aitbc.coordinator.match;
 
 import io.aitbc.contracts.Priority;
-import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.agent.HealthPolicy;
@@ -172,7 +171,8 @@ public final class Matcher {
                 continue;
             }
             Member member = agents.of(chosen);
-            if (yieldToLaneBehind(head, member) || giveToAged(head, member, placements)) {
+            if (!member.isKeptFor(head.group())
+                    && (yieldToLaneBehind(head, member) || giveToAged(head, member, placements))) {
                 heads.add(head);
             } else {
                 if (isContended) {
@@ -242,7 +242,6 @@ public final class Matcher {
         backlog.take(head);
         head.group().pool.open.chosen(member.candidate);
         member.candidate.placed(placement.resources());
-        kept.placed(member, head.group().pool, now);
         member.reorder();
     }
 
@@ -328,28 +327,33 @@ public final class Matcher {
 
     /** Keeps agents free for tasks that have waited long for resources, as others that take less use each bit that becomes free. */
     private void keepAgents() {
-        Map<TaskGroup, BlockedGroup> lacking = new HashMap<>();
+        Set<Resources> taken = new HashSet<>();
+        backlog.groups().forEach(group -> taken.add(group.requirements.resources()));
+        remoteWants.addResources(taken);
+        Map<TaskGroup, BlockedGroup> waiting = new HashMap<>();
         for (TaskGroup group : limits.runnable()) {
-            boolean lacks = !group.requirements.resources().isEmpty() && group.pool.open.isEmpty() && !group.isEmpty();
-            BlockedGroup blocked = lacks ? group.blocked(paused, hasWaitedLong) : null;
-            if (blocked != null && isOvertaken(group.requirements.resources())) {
-                lacking.put(group, blocked);
+            boolean waits = !group.requirements.resources().isEmpty() && !group.isEmpty();
+            BlockedGroup blocked = waits ? group.blocked(paused, hasWaitedLong) : null;
+            if (blocked != null && Limits.room(group, now) > 0) {
+                waiting.put(group, blocked);
             }
         }
-        Map<Pool, Integer> tasks = new LinkedHashMap<>();
-        lacking.entrySet().stream()
+        Map<TaskGroup, Integer> byWait = new LinkedHashMap<>();
+        waiting.entrySet().stream()
                 .sorted(Map.Entry.comparingByValue(Comparator.comparing(BlockedGroup::oldest)))
-                .forEach(entry ->
-                        tasks.merge(entry.getKey().pool, entry.getValue().tasks(), Integer::sum));
-        kept.update(tasks, now);
+                .forEach(entry -> byWait.put(entry.getKey(), entry.getValue().tasks()));
+        Map<Resources, Boolean> overtaken = new HashMap<>();
+        kept.update(
+                byWait,
+                group -> group.pool.open.isEmpty()
+                        && overtaken.computeIfAbsent(
+                                group.requirements.resources(), needed -> isOvertaken(needed, taken)),
+                now);
     }
 
     /** Whether tasks that take less of the same resources have come here of late, or wait in another lane. */
-    private boolean isOvertaken(Resources needed) {
-        Predicate<Requirements> isSmaller =
-                other -> other.resources().overlap(needed) && !other.resources().cover(needed);
-        return backlog.groups().stream().anyMatch(group -> isSmaller.test(group.requirements))
-                || remoteWants.any(isSmaller);
+    private static boolean isOvertaken(Resources needed, Set<Resources> taken) {
+        return taken.stream().anyMatch(other -> other.overlap(needed) && !other.cover(needed));
     }
 
     /** The agents that are kept free here for tasks that have waited long for resources. */
@@ -358,8 +362,8 @@ public final class Matcher {
     }
 
     /** Applies which agents other lanes keep free. */
-    public void setKeptElsewhere(Collection<KeptAgent> agents) {
-        kept.setElsewhere(agents, this.agents::get);
+    public void setKeptElsewhere(Collection<KeptAgent> agents, Instant at) {
+        kept.setElsewhere(agents, this.agents::get, at);
     }
 
     // Between coordinators
@@ -430,7 +434,7 @@ public final class Matcher {
             // Avoid the agent that rejected the task, if there is another.
             if (chosen.id().equals(task.rejectedBy())) {
                 rejecter = chosen;
-            } else if (isFree(chosen, head.level())) {
+            } else if (isFree(chosen, head)) {
                 break;
             }
             passedOver.add(chosen);
@@ -438,13 +442,13 @@ public final class Matcher {
             chosen = open.next(task);
         }
         passedOver.forEach(open::put);
-        return chosen == null && rejecter != null && isFree(rejecter, head.level()) ? rejecter : chosen;
+        return chosen == null && rejecter != null && isFree(rejecter, head) ? rejecter : chosen;
     }
 
     /** Whether an agent need not be left to a more urgent task. */
-    private boolean isFree(Candidate candidate, int level) {
+    private boolean isFree(Candidate candidate, TaskGroup.Head head) {
         Member member = agents.of(candidate);
-        return !remoteWants.isWantedByMoreUrgent(member, level)
+        return (member.isKeptFor(head.group()) || !remoteWants.isWantedByMoreUrgent(member, head.level()))
                 && (withheld.isEmpty() || member.pools.stream().noneMatch(withheld::contains));
     }
 
@@ -581,6 +585,10 @@ public final class Matcher {
      * @param granted whether this placement is one of them
      */
     public void answered(Placement placement, int held, boolean granted) {
+        Member member = granted ? agents.get(placement.agentId()) : null;
+        if (member != null) {
+            kept.granted(member, placement.waiting(), now);
+        }
         answered(placement, candidate -> candidate.placementAnswered(placement.resources(), held, granted));
     }
 

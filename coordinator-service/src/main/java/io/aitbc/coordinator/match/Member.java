@@ -17,9 +17,9 @@ final class Member {
     double score;
 
     Instant nextEvaluation = Instant.MAX;
-    /** The pool for whose tasks it is kept free; null if it is not. */
+    /** The group for whose tasks it is kept free; null if it is not. */
     @Nullable
-    Pool keptFor;
+    TaskGroup keptFor;
     /** What a task takes for which another lane keeps it free; null if none does. */
     @Nullable
     Resources keptElsewhere;
@@ -32,9 +32,19 @@ final class Member {
         this.candidate = candidate;
     }
 
+    /** Whether it is kept free, here or by another lane. */
+    boolean isKept() {
+        return keptFor != null || keptElsewhere != null;
+    }
+
+    /** Whether it is kept free for tasks of a group: then no others have a claim to it. */
+    boolean isKeptFor(TaskGroup group) {
+        return keptFor != null && keptFor.pool == group.pool;
+    }
+
     /** Whether it is kept free of tasks of a pool. */
     boolean isKeptFrom(Pool pool) {
-        return keptFor != null && keptFor != pool && hinders(pool, keptFor.needed)
+        return keptFor != null && keptFor.pool != pool && hinders(pool, keptFor.requirements.resources())
                 || keptElsewhere != null && hinders(pool, keptElsewhere);
     }
 

@@ -1,12 +1,12 @@
 package io.aitbc.coordinator.match;
 
-import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Predicate;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** The demand of other lanes for agents that were full when they reported it. */
@@ -63,22 +63,28 @@ final class RemoteWants {
     /** Whether an agent must be left to a more urgent task of another lane. */
     boolean isWantedByMoreUrgent(Member member, int level) {
         for (Want want : all) {
-            if (want.level() < level && agents.couldTake(member, want.requirements())) {
+            if (want.level() < level && isFor(want, member)) {
                 return true;
             }
         }
         return false;
     }
 
-    /** Whether another lane has tasks with certain requirements. */
-    boolean any(Predicate<Requirements> condition) {
-        return all.stream().anyMatch(want -> condition.test(want.requirements()));
+    /** Whether an agent could take the tasks of a want once it has a free slot. If too little of its resources is left, it need not be left to them. */
+    private boolean isFor(Want want, Member member) {
+        return agents.couldTake(member, want.requirements())
+                && member.candidate.lacking(want.requirements().resources()) == 0;
+    }
+
+    /** Adds what tasks of other lanes take. */
+    void addResources(Set<Resources> resources) {
+        all.forEach(want -> resources.add(want.requirements().resources()));
     }
 
     /** Whether a coordinator has tasks of a priority for an agent. */
     boolean isWantedBy(String coordinatorId, int level, Member member) {
         for (Want want : byCoordinator.getOrDefault(coordinatorId, List.of())) {
-            if (want.level() == level && agents.couldTake(member, want.requirements())) {
+            if (want.level() == level && isFor(want, member)) {
                 return true;
             }
         }
@@ -107,7 +113,7 @@ final class RemoteWants {
     @Nullable
     Aged longestAged(int level, Member member) {
         for (Aged one : aged) {
-            if (one.want.level() > level && one.slots > 0 && agents.couldTake(member, one.want.requirements())) {
+            if (one.want.level() > level && one.slots > 0 && isFor(one.want, member)) {
                 return one;
             }
         }

@@ -50,6 +50,12 @@ public final class Keys {
     /** Set: names of limits that are used, or whose budget was spent from. */
     public static final String KNOWN_LIMITS = "limits:known";
 
+    /** Set: names, as limits, of resources that are used. */
+    public static final String KNOWN_RESOURCES = "resources:known";
+
+    /** Text: since when rates have been counted, in ms. */
+    public static final String LIMITS_SINCE = "limits:since";
+
     /** Text: what is used of limits has just been counted again; expires. */
     public static final String LIMITS_CHECKED = "limits:checked";
 

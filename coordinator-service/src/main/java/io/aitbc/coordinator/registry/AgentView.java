@@ -324,8 +324,14 @@ public final class AgentView implements BackgroundService {
                 if (AgentResource.isName(name)) {
                     takes(AgentResource.named(name), state.path(0).asLong());
                 }
-                if (!own) {
+                // Its own answers were applied at once. What it has freed elsewhere is news.
+                if (!own
+                        || AgentResource.isName(name)
+                                && notice.path("freed")
+                                        .has(AgentResource.named(name).agentId())) {
                     limits.set(name, state);
+                } else {
+                    limits.remove(name);
                 }
             });
             notice.path("held").forEachEntry((id, count) -> {

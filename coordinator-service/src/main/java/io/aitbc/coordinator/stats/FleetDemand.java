@@ -11,6 +11,7 @@ import io.aitbc.coordinator.registry.Registry;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -84,6 +85,22 @@ public final class FleetDemand {
             });
         }
 
+        /** Counts what is left of agents, but too little for any task that waits, as taken. */
+        void addRemains(List<Resources> waiting) {
+            for (Agent agent : active) {
+                for (String name :
+                        agent.registration().resources().thousandths().keySet()) {
+                    List<Long> amounts = waiting.stream()
+                            .map(each -> each.thousandths().getOrDefault(name, 0L))
+                            .filter(amount -> amount > 0)
+                            .toList();
+                    if (!amounts.isEmpty() && amounts.stream().allMatch(amount -> amount > agent.left(name))) {
+                        taken.merge(name, (double) Math.max(0, agent.left(name)), Double::sum);
+                    }
+                }
+            }
+        }
+
         /** What an agent has of a resource, on average. */
         private double declared(String resource) {
             return active.stream()
@@ -110,18 +127,22 @@ public final class FleetDemand {
     public Demand read() {
         Map<Kind, Counted> fleets = fleets();
         List<BlockedGroup> unserved = new ArrayList<>();
+        Map<Counted, List<Resources>> waiting = new IdentityHashMap<>();
         for (BlockedGroup group : stats.blocked()) {
             List<Counted> able = fleets.values().stream()
                     .filter(fleet -> fleet.active.stream().anyMatch(agent -> couldTake(agent, group.requirements())))
                     .toList();
             double capacity = able.stream().mapToInt(Counted::capacity).sum();
-            able.forEach(fleet -> fleet.waits(
-                    group.tasks() * fleet.capacity() / capacity,
-                    group.requirements().resources()));
+            for (Counted fleet : able) {
+                Resources each = group.requirements().resources();
+                fleet.waits(group.tasks() * fleet.capacity() / capacity, each);
+                waiting.computeIfAbsent(fleet, unknown -> new ArrayList<>()).add(each);
+            }
             if (able.isEmpty()) {
                 unserved.add(group);
             }
         }
+        waiting.forEach(Counted::addRemains);
         List<Fleet> counted = new ArrayList<>();
         fleets.forEach((kind, fleet) -> counted.add(fleet.fleet(kind)));
         return new Demand(counted, unserved);

@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -68,12 +69,12 @@ public final class LimitSamples {
         }
         Map<String, WaitingLimit> waiting = stats.waitingLimits();
         Set<String> names = names(book, usage.known(MAX_LIMITS), waiting);
-        Map<String, LimitState> states = usage.read(names, now);
+        Map<String, LimitState> states = control.limitStates(names, now);
         Map<String, Use> uses = new LinkedHashMap<>();
         for (String name : names) {
             Limit limit = book.definition(name);
             if (limit != null) {
-                uses.put(name, new Use(limit, states.getOrDefault(name, LimitState.UNUSED), waiting.get(name)));
+                uses.put(name, new Use(limit, Objects.requireNonNull(states.get(name)), waiting.get(name)));
             }
         }
         keep(uses, now);

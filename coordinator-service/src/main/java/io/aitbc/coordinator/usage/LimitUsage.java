@@ -1,7 +1,6 @@
 package io.aitbc.coordinator.usage;
 
 import io.aitbc.contracts.Json;
-import io.aitbc.coordinator.limit.AgentResource;
 import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.limit.LimitState;
 import io.aitbc.coordinator.redis.Keys;
@@ -22,6 +21,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import tools.jackson.databind.JsonNode;
 
 /** What is used of limits, in Redis. The scripts that grant and end attempts count it, see {@code limits.lua}. */
@@ -29,10 +29,11 @@ public final class LimitUsage {
     private static final Script SET_VERSION = Script.loadForConversion(LimitUsage.class, "set-version");
     private static final Script NOTE_BUDGET = Script.loadWithLimits(LimitUsage.class, "note-budget");
     private static final Script READ = Script.loadWithLimits(LimitUsage.class, "read-limits");
+    private static final Script OPEN = Script.loadWithLimits(LimitUsage.class, "open-limit");
     private static final Script CHECK = Script.loadWithLimits(LimitUsage.class, "check-limit");
 
     private static final int CHECKED_AT_ONCE = 500;
-    /** Limits in a check. */
+    /** Limits in a check, and resources. */
     private static final int MAX_CHECKED = 1_000;
     /** Redis serves nobody else while a script runs. */
     private static final int READ_AT_ONCE = 200;
@@ -43,8 +44,8 @@ public final class LimitUsage {
     private static final long NOTING_MS = 15_000;
 
     private final Redis redis;
-    /** Where the next check continues. */
-    private volatile ScanCursor checked = ScanCursor.INITIAL;
+    /** Where the next check of a set of names continues, by its key. */
+    private final Map<String, ScanCursor> checked = new ConcurrentHashMap<>();
 
     public LimitUsage(Redis redis) {
         this.redis = redis;
@@ -92,6 +93,16 @@ public final class LimitUsage {
         return states;
     }
 
+    /** Since when rates have been counted: their buckets were empty then. */
+    public Instant completeSince() {
+        return Instant.ofEpochMilli(Redis.count(redis.sync().get(Keys.LIMITS_SINCE)));
+    }
+
+    /** Lets a limit give units again that an agent has closed. */
+    public void open(String name) {
+        OPEN.runSync(redis, List.of(name));
+    }
+
     /** Names of limits that are used, or were, at most about {@code most}, in no particular order. */
     public Set<String> known(int most) {
         Set<String> names = new TreeSet<>();
@@ -99,9 +110,7 @@ public final class LimitUsage {
         do {
             ScanCursor from = page == null ? ScanCursor.INITIAL : page;
             page = redis.sync().sscan(Keys.KNOWN_LIMITS, from, ScanArgs.Builder.limit(most));
-            page.getValues().stream()
-                    .filter(name -> !AgentResource.isName(name))
-                    .forEach(names::add);
+            names.addAll(page.getValues());
         } while (!page.isFinished() && names.size() < most);
         return names;
     }
@@ -166,9 +175,13 @@ public final class LimitUsage {
         if (redis.sync().set(Keys.LIMITS_CHECKED, "", SetArgs.Builder.nx().px(CHECK_INTERVAL_MS)) == null) {
             return 0;
         }
+        return checkSome(Keys.KNOWN_LIMITS) + checkSome(Keys.KNOWN_RESOURCES);
+    }
+
+    private int checkSome(String known) {
         int removed = 0;
-        ValueScanCursor<String> names =
-                redis.sync().sscan(Keys.KNOWN_LIMITS, checked, ScanArgs.Builder.limit(MAX_CHECKED));
+        ScanCursor start = checked.getOrDefault(known, ScanCursor.INITIAL);
+        ValueScanCursor<String> names = redis.sync().sscan(known, start, ScanArgs.Builder.limit(MAX_CHECKED));
         for (String name : names.getValues()) {
             // First: a script sets a key of the wrong type aside, a scan fails.
             check(name, Set.of());
@@ -182,7 +195,7 @@ public final class LimitUsage {
             } while (!held.isFinished());
             check(name, Set.of());
         }
-        checked = names.isFinished() ? ScanCursor.INITIAL : names;
+        checked.put(known, names.isFinished() ? ScanCursor.INITIAL : names);
         return removed;
     }
 

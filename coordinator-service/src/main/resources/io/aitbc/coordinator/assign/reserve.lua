@@ -29,7 +29,8 @@ local function load_agent(id)
     local fields = redis.call('HMGET', 'agent:' .. id, 'status', 'capacity', 'delivery', 'open_slots', 'open_until', 'resources')
     agent = {
       status = fields[1],
-      capacity = number(fields[2], 0),
+      -- Absent, it is the default of registrations.
+      capacity = number(fields[2] or 100, 0),
       held = redis.call('HLEN', 'agent:' .. id .. ':inflight'),
       resources = fields[6] or '',
       grants = {},
@@ -153,12 +154,13 @@ local function amount_of(agent, name)
   return math.floor(1000 * number(last and string.match(agent.resources, '^[%d.]+', last + 1), 0) + 0.5)
 end
 
--- What an agent lacks of a resource for an attempt. An earlier one of the task may hold some until then.
+-- Whether an agent has too little of a resource left for an attempt. An earlier one of the task may hold some until then.
 local function lacks(agent, task_id, name, units, has_earlier)
   local limit = load_limit(name)
   local held = has_earlier and units_of(redis.call('HGET', 'held:' .. name, task_id)) or 0
-  limit.was_changed = limit.used - held + units > amount_of(agent, name)
-  return limit.was_changed
+  local is_short = limit.used - held + units > amount_of(agent, name)
+  limit.was_changed = limit.was_changed or is_short
+  return is_short
 end
 
 -- The first limit that refuses the units of an attempt; nothing if all grant them. An earlier attempt of the task may hold units until then. Rate by the

@@ -3,7 +3,7 @@
 --                its budget; closed_until, in ms by Redis's clock. It is missing if nothing is used
 --   held:{name}  is a hash: task_id → units of its live attempt, and the period of the budget, or '-'
 --   loose:{name} is a sorted set: task_id:attempt by deadline in ms, of attempts that hold nothing any more, but that their agents may still be working on
---   limits:known is the set of their names
+--   limits:known is the set of their names, and resources:known of those of resources
 -- What attempts take of an agent's resources is counted like units of limits, named @{agent_id}/{resource}, in thousandths: see AgentResource.java.
 -- and limits:since is when Redis was complete, in ms by its own clock: nothing is known of before.
 -- Guarantee: what an attempt holds is counted once, and no longer than the attempt is live.
@@ -35,6 +35,10 @@ end
 
 local function is_resource(name)
   return byte(name) == 64
+end
+
+local function known_key(name)
+  return is_resource(name) and 'resources:known' or 'limits:known'
 end
 
 local function units_of(held)
@@ -139,7 +143,7 @@ local function save_limits()
       local full_at = limit.full_at or 0
       if limit.used == 0 and full_at <= now_us and limit.period == '' and limit.closed_until * 1000 <= now_us then
         redis.call('UNLINK', 'limit:' .. name)
-        redis.call('SREM', 'limits:known', name)
+        redis.call('SREM', known_key(name), name)
       else
         redis.call('HSET', 'limit:' .. name, 'used', digits_of(limit.used), 'full_at', string.format('%.2f', full_at), 'period', limit.period,
           'spent', digits_of(limit.spent), 'noted', digits_of(limit.noted), 'closed_until', digits_of(limit.closed_until))
@@ -152,7 +156,7 @@ local function save_limits()
             digits_of(limit.period ~= '' and longest_period_ms or math.max((full_at - now_us) / 1000, closed_ms, 0) + 1000))
         end
         if not limit.is_known then
-          redis.call('SADD', 'limits:known', name)
+          redis.call('SADD', known_key(name), name)
         end
       end
       limit.changed, limit.was_changed, limit.is_known = false, true, true

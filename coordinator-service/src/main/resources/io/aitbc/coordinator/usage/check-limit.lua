@@ -13,7 +13,7 @@ end
 if #ARGV == 1 then
   local limit, used = load_limit(name), count_held(name)
   if not limit.is_known and used == 0 then
-    redis.call('SREM', 'limits:known', name)
+    redis.call('SREM', known_key(name), name)
   elseif used ~= limit.used or not limit.is_known then
     limit.used, limit.changed = used, true
     notify('"held":{}' .. limits_member(save_limits()))

@@ -620,6 +620,31 @@ class LaneTest {
         assertThat(outside.ended).isEqualTo(Map.of("c", List.of("NORMAL-1-5", "NORMAL-1-6")));
     }
 
+    /** Definitions of limits arrive within milliseconds, unless Redis or Kafka was restored from an old copy. */
+    @Test
+    void itIsAProblemIfRedisGoesByOtherDefinitionsOfLimitsForLong() {
+        gain(NORMAL_0, 0);
+        agent(5);
+        outside.ruling = Ruling.OUTDATED;
+        read(NORMAL_0, 1);
+        for (int seconds = 0; seconds < 14; seconds++) {
+            now = now.plusSeconds(1);
+            lane.round(now);
+            assertThat(lane.assignmentProblems()).isEmpty();
+        }
+        now = now.plusSeconds(3);
+        lane.round(now);
+        assertThat(lane.assignmentProblems())
+                .singleElement()
+                .asString()
+                .contains("delete the key limits:version in Redis");
+
+        outside.ruling = Ruling.GRANTED;
+        now = now.plusSeconds(2);
+        lane.round(now);
+        assertThat(lane.assignmentProblems()).isEmpty();
+    }
+
     @Test
     void aSlotYieldedToAgedTasksElsewhereIsOfferedAtOnceAndKeptUntilItIsTaken() {
         gain(URGENT_0, 0);

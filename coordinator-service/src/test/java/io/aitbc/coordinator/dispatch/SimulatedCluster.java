@@ -27,6 +27,7 @@ import io.aitbc.coordinator.limit.LimitState;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.BacklogEntry;
+import io.aitbc.coordinator.match.KeptAgent;
 import io.aitbc.coordinator.match.LaneTime;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Placement;
@@ -694,7 +695,7 @@ final class SimulatedCluster {
 
         @Override
         public CompletableFuture<Judgement> reserve(List<Placement> placements, LimitBook limits, Instant at) {
-            order.check(placements, backlog(), at);
+            order.check(placements, backlog(), matcher.keptAgents(), at);
             List<ClearQueue> announced = List.copyOf(clears);
             return effect(() -> {
                 List<Verdict> verdicts = placements.stream()
@@ -1162,7 +1163,7 @@ final class SimulatedCluster {
             offered++;
         }
 
-        void check(List<Placement> placements, Collection<WaitingTask> backlog, Instant at) {
+        void check(List<Placement> placements, Collection<WaitingTask> backlog, List<KeptAgent> kept, Instant at) {
             if (placements.stream().anyMatch(placement -> placement.agentId().isEmpty())) {
                 // The batch only queries who holds these tasks.
                 return;
@@ -1171,11 +1172,11 @@ final class SimulatedCluster {
             placements.forEach(placement -> waiting.add(placement.waiting()));
             for (Placement placement : placements) {
                 waiting.remove(placement.waiting());
-                check(placement, waiting, at);
+                check(placement, waiting, kept, at);
             }
         }
 
-        private void check(Placement placement, List<WaitingTask> waiting, Instant at) {
+        private void check(Placement placement, List<WaitingTask> waiting, List<KeptAgent> kept, Instant at) {
             WaitingTask task = placement.waiting();
             String kind = agents.get(placement.agentId()).capability;
             List<WaitingTask> ofKind = waiting.stream()
@@ -1190,8 +1191,8 @@ final class SimulatedCluster {
                     .filter(other -> !wasRejected(other, placement) && !mayBeKeptBack(other))
                     .toList();
             placed.merge(kind, 1, Integer::sum);
-            if (!task.task().requirements().resources().isEmpty()) {
-                // The agent may have been kept free for it, or for one that takes as much.
+            if (kept.stream().anyMatch(one -> one.agentId().equals(placement.agentId()))) {
+                // For it, or for one that takes as much.
                 return;
             }
             if (couldHaveIt.stream().noneMatch(other -> level(other) < level(task))) {

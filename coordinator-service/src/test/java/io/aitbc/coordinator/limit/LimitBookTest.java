@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.limit;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Limit;
@@ -56,6 +57,47 @@ class LimitBookTest {
                 new LimitBook("1", Map.of(name, limit("{\"concurrency\": 5, \"applies_to\": " + appliesTo + "}")));
         assertThat(book.uses(task(task))).hasToString(uses);
         assertThat(book.readsTaskType()).isEqualTo(appliesTo.contains("task_type"));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+        {"fairness_key": "*"}       | customer/* | customer/acme   |
+        {"fairness_key": "*"}       | customer/* | customer/acme/x | customer/acme/x
+        {"fairness_key": "*"}       | customer/* | customer/beta   | customer/beta
+        {"fairness_key": "*"}       | customer/* | other           |
+        {"fairness_key": "acme"}    | x          | x               |
+        {"fairness_key": "acme"}    | x/*        | x/any           |
+        {"fairness_key": "beta"}    | x          | x               | x
+        {"fairness_key": "beta"}    | x          | y               |
+        {"capability": "gpu"}       | x          | x               |
+        """)
+    void aLimitMayBeOfAnotherKey(String appliesTo, String defined, String named, String refused) {
+        LimitBook book = new LimitBook(
+                "1",
+                Map.of(
+                        defined,
+                        new Limit(
+                                5L,
+                                null,
+                                null,
+                                limit("{\"concurrency\":1,\"applies_to\":" + appliesTo + "}")
+                                        .appliesTo())));
+        assertThat(book.ofAnotherKey(
+                        task("{\"task_data\":{},\"fairness_key\":\"acme\",\"uses\":{\"" + named + "\":1}}")))
+                .isEqualTo(refused);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+        {"fairness_key": ""}            | applies_to must not have a blank value
+        {"agent_type": " "}             | applies_to must not have a blank value
+        {"capability": "gpu>=2"}        | applies_to.capability is the name alone: it applies to tasks that require any version of it
+        {"fairness_key": "123456789.123456789.123456789.123456789.123456789.123456789.12345"} | applies_to.fairness_key must have 1 to 64 characters, none of them a control character
+        """)
+    void whatNoTaskCanMatchIsRefused(String appliesTo, String why) {
+        assertThatExceptionOfType(Json.MalformedMessageException.class)
+                .isThrownBy(() -> limit("{\"concurrency\":1,\"applies_to\":" + appliesTo + "}"))
+                .withMessageContaining(why);
     }
 
     @ParameterizedTest

@@ -3,12 +3,15 @@ package io.aitbc.coordinator.match;
 import static io.aitbc.coordinator.agent.AnAgent.NOW;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.aitbc.contracts.Limit;
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.AnAgent;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.limit.AgentResource;
+import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.limit.LimitState;
 import java.time.Duration;
 import java.time.Instant;
@@ -18,8 +21,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -203,6 +208,138 @@ class ResourcesMatchTest {
         assertThat(matcher.keptAgents()).isEmpty();
     }
 
+    /** Neither lane would use the agent otherwise: it is kept free from the tasks of the other one. */
+    @ParameterizedTest
+    @CsvSource({"0, gpu 1", "3, gpu 1", "4, gpu 2"})
+    void otherLanesHaveNoClaimToAnAgentThatIsKept(int level, String taken) {
+        keepFor("large");
+        Want want =
+                new Want(requirements(taken), level, level == 4 ? new Want.Aged(NOW.minusSeconds(5_000), 10) : null);
+        matcher.setRemoteWants(Map.of("other", List.of(want)));
+        matcher.setLaneTimes(Map.of("other", List.of(new LaneTime(3, 0, 0, 1, Set.of(7)))), NOW);
+        inUse("a", "gpu", 0);
+
+        for (int i = 0; i < 20; i++) {
+            Instant now = NOW.plusMillis(i);
+            for (Placement placed : matcher.match(now, 10)) {
+                assertThat(placed.waiting().id()).isEqualTo("large");
+                return;
+            }
+        }
+        throw new AssertionError("not placed");
+    }
+
+    @Test
+    void anAgentIsKeptUntilTheTaskIsGranted() {
+        keepFor("large");
+        inUse("a", "gpu", 0);
+        Placement placed = matcher.match(NOW, 10).get(0);
+        matcher.refund(placed);
+        matcher.answered(placed, 0, false);
+        matcher.backlog().add(placed.waiting(), NOW);
+        add(ATask.named("s").takes("gpu 1").priority(Priority.URGENT));
+        inUse("a", "gpu", 1_000);
+        assertThat(matcher.match(NOW.plusSeconds(1), 10)).isEmpty();
+        inUse("a", "gpu", 0);
+
+        Placement again = matcher.match(NOW.plusSeconds(2), 10).get(0);
+        assertThat(again.waiting().id()).isEqualTo("large");
+        matcher.answered(again, 1, true);
+        assertThat(matcher.keptAgents()).isEmpty();
+    }
+
+    /** Pools are made anew. */
+    @ParameterizedTest
+    @ValueSource(strings = {"strategy", "agent"})
+    void anAgentRemainsKeptInAnotherPool(String change) {
+        keepFor("large");
+        if (change.equals("strategy")) {
+            matcher.switchStrategy(LoadBalancingStrategy.BIN_PACK);
+        } else {
+            // It suits the large task, and no others of the pool.
+            add(ATask.named("other").requires("c").takes("gpu 2"));
+            agent(AnAgent.named("b").has("gpu 2").uses("gpu 2"));
+        }
+        matcher.match(NOW.plusSeconds(1), 10);
+        inUse("a", "gpu", 0);
+
+        assertThat(ids(matcher.match(NOW.plusSeconds(2), 10))).containsExactly("large");
+    }
+
+    @Test
+    void anAgentThatMayTakeNoTasksIsKeptNoLonger() {
+        keepFor("large");
+        agent(AnAgent.named("b").has("gpu 2").uses("gpu 1.5"));
+        matcher.match(NOW.plusSeconds(1), 10);
+        assertThat(matcher.keptAgents()).extracting(KeptAgent::agentId).containsExactly("a");
+        agent(AnAgent.named("a").has("gpu 2").uses("gpu 1").load(0.95, 0.1));
+
+        matcher.match(NOW.plusSeconds(2), 10);
+
+        assertThat(matcher.keptAgents()).extracting(KeptAgent::agentId).containsExactly("b");
+    }
+
+    /** As is an agent that pulls, while it has no open claim. */
+    @Test
+    void anAgentThatLacksOnlyASlotHindersNothing() {
+        agent(AnAgent.named("idle").has("gpu 2").pulls(0));
+        keepFor("large");
+        assertThat(matcher.keptAgents()).extracting(KeptAgent::agentId).containsExactly("a");
+    }
+
+    @Test
+    void noAgentIsKeptForATaskThatALimitKeepsBack() {
+        keepFor("large");
+        matcher.limits().define(new LimitBook("1", Map.of("x", new Limit(0L, null, null, null))));
+        agent(AnAgent.named("a").has("gpu 4").uses("gpu 1"));
+        add(ATask.named("limited").takes("gpu 4").uses("x", 1).waiting(5_000));
+        inUse("a", "gpu", 0);
+        assertThat(ids(matcher.match(NOW, 10))).containsExactly("large");
+        matcher.pause(Set.of(Priority.LOW));
+
+        matcher.match(NOW.plusSeconds(1), 10);
+
+        assertThat(matcher.keptAgents()).isEmpty();
+    }
+
+    /** All lanes together keep no more than the share. */
+    @Test
+    void whatOtherLanesKeepCounts() {
+        agent(AnAgent.named("theirs").has("gpu 2").uses("gpu 1"));
+        matcher.setKeptElsewhere(List.of(new KeptAgent("theirs", requirements("gpu 2"), NOW.minusSeconds(60))), NOW);
+        keepFor(null);
+        matcher.setKeptElsewhere(List.of(), NOW);
+
+        matcher.match(NOW.plusSeconds(1), 10);
+
+        assertThat(matcher.keptAgents()).extracting(KeptAgent::agentId).containsExactly("a");
+    }
+
+    /** After an hour without rounds, or with a clock that was set back, no agent is barred for longer than after five minutes. */
+    @Test
+    void noAgentIsBarredForHours() {
+        keepFor("large");
+        Instant later = NOW.plusSeconds(3_600);
+        agent(AnAgent.named("a").has("gpu 2").uses("gpu 1").lastHeartbeat(later));
+        matcher.match(later, 10);
+        assertThat(matcher.keptAgents()).isEmpty();
+        matcher.match(later.plus(KeptAgents.MAX_TIME.multipliedBy(4)), 10);
+        assertThat(matcher.keptAgents()).hasSize(1);
+
+        matcher.match(later, 10);
+        matcher.match(later.minusSeconds(40_000), 10);
+        matcher.match(later.minusSeconds(39_999), 10);
+    }
+
+    /** An agent is kept for a task that takes all of it, unless none is to be. */
+    private void keepFor(@Nullable String expected) {
+        agent(AnAgent.named("a").has("gpu 2").uses("gpu 1"));
+        smallTasksCome();
+        add(ATask.named("large").takes("gpu 2").waiting(1_000));
+        assertThat(matcher.match(NOW, 10)).isEmpty();
+        assertThat(matcher.keptAgents()).hasSize(expected == null ? 0 : 1);
+    }
+
     @Test
     void noAgentIsKeptIfAllTasksTakeAsMuch() {
         agent(AnAgent.named("a").has("gpu 2").uses("gpu 1"));
@@ -218,9 +355,7 @@ class ResourcesMatchTest {
     void smallTasksElsewhereOvertakeToo() {
         agent(AnAgent.named("a").has("gpu 2").uses("gpu 1"));
         add(ATask.named("large").takes("gpu 2").waiting(1_000));
-        matcher.setRemoteWants(Map.of(
-                "other",
-                List.of(new Want(ATask.named("s").takes("gpu 1").build().task().requirements(), 4))));
+        matcher.setRemoteWants(Map.of("other", List.of(new Want(requirements("gpu 1"), 4))));
 
         matcher.match(NOW, 100);
 
@@ -245,18 +380,21 @@ class ResourcesMatchTest {
     void agentsThatAnotherLaneKeepsAreLeftToIt() {
         agent(AnAgent.named("a").has("gpu 2").uses("gpu 1"));
         add(ATask.named("s").takes("gpu 1"));
-        KeptAgent theirs = new KeptAgent("a", ATask.resources("gpu 2"), NOW.minusSeconds(1));
-        matcher.setKeptElsewhere(List.of(theirs, new KeptAgent("gone", ATask.resources("gpu 2"), NOW)));
+        KeptAgent theirs = new KeptAgent("a", requirements("gpu 2"), NOW.minusSeconds(1));
+        matcher.setKeptElsewhere(List.of(theirs, new KeptAgent("gone", requirements("gpu 2"), NOW)), NOW);
         assertThat(matcher.match(NOW, 100)).isEmpty();
-        matcher.setKeptElsewhere(List.of());
+        matcher.setKeptElsewhere(List.of(), NOW);
         assertThat(ids(matcher.match(NOW, 100))).containsExactly("s");
 
         add(ATask.named("large").takes("gpu 2").waiting(1_000));
-        matcher.match(NOW.plusSeconds(1), 100);
+        // What they keep counts as if it had been kept here.
+        matcher.match(NOW.plusSeconds(3), 100);
+        assertThat(matcher.keptAgents()).isEmpty();
+        matcher.match(NOW.plusSeconds(4), 100);
         assertThat(matcher.keptAgents()).hasSize(1);
-        matcher.setKeptElsewhere(List.of(new KeptAgent("a", ATask.resources("gpu 2"), NOW.plusSeconds(2))));
+        matcher.setKeptElsewhere(List.of(new KeptAgent("a", requirements("gpu 2"), NOW.plusSeconds(5))), NOW);
         assertThat(matcher.keptAgents()).hasSize(1);
-        matcher.setKeptElsewhere(List.of(theirs));
+        matcher.setKeptElsewhere(List.of(theirs), NOW);
         assertThat(matcher.keptAgents()).isEmpty();
     }
 
@@ -379,6 +517,10 @@ class ResourcesMatchTest {
 
     private void agent(AnAgent agent) {
         matcher.agents().addOrUpdate(agent.build(), NOW);
+    }
+
+    private static Requirements requirements(String... amounts) {
+        return ATask.named("any").takes(amounts).build().task().requirements();
     }
 
     /** Otherwise none could overtake a large one. */

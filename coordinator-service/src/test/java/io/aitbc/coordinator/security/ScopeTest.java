@@ -172,6 +172,33 @@ class ScopeTest {
         assertThat(as(ada, "GET", "/tasks/nobodys", null).code()).isEqualTo(404);
     }
 
+    @Test
+    void aTenantCannotUseUpTheLimitOfAnother() {
+        String ofEach = "{\"concurrency\":3,\"applies_to\":{\"fairness_key\":\"*\"}}";
+        assertThat(as(ADMIN_KEY, "PUT", "/limits/customer/*", ofEach).code()).isEqualTo(200);
+        assertThat(as(ADMIN_KEY, "PUT", "/limits/shared-api", "{\"concurrency\":3}")
+                        .code())
+                .isEqualTo(200);
+
+        Answer refused = submit(ada, "takes-others", ",\"uses\":{\"shared-api\":1,\"customer/bob\":3}");
+        assertThat(refused.code()).isEqualTo(403);
+        assertThat(detail(refused))
+                .isEqualTo("this credential may not use the limit customer/bob, which is another fairness_key's");
+        assertThat(submit(ada, "takes-own", ",\"uses\":{\"shared-api\":1,\"customer/ada\":2}")
+                        .code())
+                .isEqualTo(200);
+        assertThat(submit(ADMIN_KEY, "may", ",\"uses\":{\"customer/bob\":1}").code())
+                .isEqualTo(200);
+        String batch = "[{\"task_data\":{},\"uses\":{\"customer/bob\":1}}]";
+        assertThat(as(ada, "POST", "/tasks/submit/batch", batch)
+                        .body()
+                        .at("/results/0/detail")
+                        .asString())
+                .contains("customer/bob");
+        as(ADMIN_KEY, "DELETE", "/limits/customer/*", null);
+        as(ADMIN_KEY, "DELETE", "/limits/shared-api", null);
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"", " ", "a\\u0000b", "12345678901234567890123456789012345678901234567890123456789012345"})
     void aFairnessKeyHasARule(String key) {
