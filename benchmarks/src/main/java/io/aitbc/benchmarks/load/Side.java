@@ -53,11 +53,15 @@ public abstract sealed class Side implements AutoCloseable permits CoordinatorSi
 
     /** Tasks per second, from the first submission to the last settlement. */
     public double flood(String run, int count, int groups) {
+        return flood(new Submitter.Order(run, count, 0, "all", groups));
+    }
+
+    public double flood(Submitter.Order order) {
         reset();
         long first = Timestamps.now();
-        submit(new Submitter.Order(run, count, 0, "all", groups));
-        awaitSettled(count);
-        return count * 1e6 / (Timestamps.now() - first);
+        submit(order);
+        awaitSettled(order.count());
+        return order.count() * 1e6 / (Timestamps.now() - first);
     }
 
     /** Tasks per second while a backlog drains. */

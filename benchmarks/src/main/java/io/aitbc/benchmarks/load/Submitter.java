@@ -1,5 +1,7 @@
 package io.aitbc.benchmarks.load;
 
+import java.util.stream.IntStream;
+import java.util.stream.Collectors;
 import io.aitbc.benchmarks.cluster.ChildProcess;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
@@ -18,6 +20,9 @@ import org.apache.kafka.common.serialization.StringSerializer;
 public final class Submitter implements AutoCloseable {
     private static final int BYTES = 250;
 
+    /** Name prefix of the limits that tasks use. */
+    public static final String LIMIT = "load-";
+
     /** Name prefix of runs that are reported separately. */
     public static final String URGENT = "urgent";
 
@@ -30,19 +35,28 @@ public final class Submitter implements AutoCloseable {
      * @param perSecond 0: as fast as possible
      * @param priority a priority; any other name: all five in turn
      * @param groups number of different memory requirements, which fewer and fewer agents meet; 0: none; negative: one that no agent meets
+     * @param keys number of fairness keys, in turn; 0: none
+     * @param limits number of limits that each task uses, {@link #LIMIT} and a number
      */
-    public record Order(String run, int count, double perSecond, String priority, int groups) {
+    public record Order(
+            String run, int count, double perSecond, String priority, int groups, int keys, int limits) {
+        public Order(String run, int count, double perSecond, String priority, int groups) {
+            this(run, count, perSecond, priority, groups, 0, 0);
+        }
+
         static Order of(List<String> words) {
             return new Order(
                     words.get(0),
                     Integer.parseInt(words.get(1)),
                     Double.parseDouble(words.get(2)),
                     words.get(3),
-                    Integer.parseInt(words.get(4)));
+                    Integer.parseInt(words.get(4)),
+                    Integer.parseInt(words.get(5)),
+                    Integer.parseInt(words.get(6)));
         }
 
         Object[] words() {
-            return new Object[] {run, count, perSecond, priority, groups};
+            return new Object[] {run, count, perSecond, priority, groups, keys, limits};
         }
 
         List<Priority> priorities() {
@@ -84,20 +98,27 @@ public final class Submitter implements AutoCloseable {
             }
             String id = Timestamps.taskId(order.run(), i, at);
             producer.send(new ProducerRecord<>(
-                    topics.tasks(priorities.get(i % priorities.size())), id, task(id, order.groups(), i)));
+                    topics.tasks(priorities.get(i % priorities.size())), id, task(id, order, i)));
         }
         producer.flush();
         return Map.of("first", start, "acknowledged", Timestamps.now());
     }
 
-    private static byte[] task(String id, int groups, int number) {
+    private static byte[] task(String id, Order order, int number) {
+        int groups = order.groups();
         String requirements = groups == 0
                 ? ""
                 : groups < 0
                         ? ",\"requirements\":{\"capabilities\":[\"of-nobody\"]}"
                         : ",\"requirements\":{\"capabilities\":[\"memory>="
                                 + number % groups * BareAgents.MAX_MEMORY / groups + "\"]}";
-        String start = "{\"task_id\":\"" + id + "\"" + requirements + ",\"task_data\":{\"text\":\"";
+        String key = order.keys() == 0 ? "" : ",\"fairness_key\":\"key-" + number % order.keys() + "\"";
+        String uses = order.limits() == 0
+                ? ""
+                : IntStream.range(0, order.limits())
+                        .mapToObj(i -> "\"" + LIMIT + i + "\":1")
+                        .collect(Collectors.joining(",", ",\"uses\":{", "}"));
+        String start = "{\"task_id\":\"" + id + "\"" + requirements + key + uses + ",\"task_data\":{\"text\":\"";
         String end = "\"}}";
         return (start + "x".repeat(Math.max(0, BYTES - start.length() - end.length())) + end)
                 .getBytes(StandardCharsets.UTF_8);

@@ -1,5 +1,11 @@
 package io.aitbc.benchmarks.measure;
 
+import java.util.function.ToDoubleFunction;
+import java.util.LinkedHashMap;
+import java.time.Duration;
+import io.aitbc.benchmarks.load.Submitter;
+import io.aitbc.benchmarks.load.CoordinatorSide;
+import io.aitbc.benchmarks.cluster.Cluster;
 import io.aitbc.benchmarks.report.Medians;
 import io.aitbc.benchmarks.report.Report;
 import io.aitbc.contracts.Json;
@@ -37,6 +43,17 @@ public final class LimitsBenchmark extends Benchmark {
     private static final int AGENTS = 100;
     private static final int BATCH = 200;
 
+    private static final int FLOOD_AGENTS = 100;
+    private static final int FLOOD_IN_FLIGHT = 10_000;
+    private static final int MAX_LIMITS = 3;
+    private static final List<Kind> KINDS = List.of(
+            new Kind(0, 0),
+            new Kind(1, 0),
+            new Kind(100, 0),
+            new Kind(10_000, 0),
+            new Kind(0, 1),
+            new Kind(0, MAX_LIMITS));
+
     @Option(
             names = "--blocked",
             split = ",",
@@ -50,12 +67,15 @@ public final class LimitsBenchmark extends Benchmark {
     @Option(names = "--tasks", defaultValue = "100000", description = "Tasks in a round of reservations")
     private int tasks;
 
+    @Option(names = "--flood", defaultValue = "100000", description = "Tasks in a flood")
+    private int flood;
+
     @Option(names = "--times", defaultValue = "5", description = "Repetitions, in turns; medians are shown")
     private int times;
 
     @Override
     List<Report> measure() {
-        return List.of(keptBack(), used(), reserved());
+        return List.of(keptBack(), used(), reserved(), floods());
     }
 
     private Report keptBack() {
@@ -93,6 +113,63 @@ public final class LimitsBenchmark extends Benchmark {
         }
         return report;
     }
+
+    /** In turns, so that each kind meets the same machine. */
+    private Report floods() {
+        Report report = new Report(
+                "Flood of one coordinator with " + FLOOD_AGENTS + " agents: " + flood + " tasks over five priorities, median of " + times,
+                "fairness keys",
+                "limits that a task uses",
+                "tasks/s",
+                "share of that without either",
+                "coordinator, µs a task",
+                "Redis, µs a task");
+        try (Cluster cluster = new Cluster();
+                CoordinatorSide side =
+                        new CoordinatorSide(cluster, FLOOD_AGENTS, FLOOD_IN_FLIGHT / FLOOD_AGENTS).working()) {
+            for (int i = 0; i < MAX_LIMITS; i++) {
+                cluster.put("/limits/" + Submitter.LIMIT + i, "{\"concurrency\":1000000000}");
+            }
+            side.flood("warm", 10 * flood, 0);
+            Map<Kind, List<Flood>> floods = new LinkedHashMap<>();
+            for (int time = 0; time < times; time++) {
+                for (Kind kind : KINDS) {
+                    floods.computeIfAbsent(kind, one -> new ArrayList<>()).add(flood(side, kind, "flood" + time));
+                }
+            }
+            floods.forEach((kind, all) -> report.row(
+                    kind.keys,
+                    kind.limits,
+                    String.format(Locale.ROOT, "%.0f", median(all, Flood::perSecond)),
+                    String.format(
+                            Locale.ROOT,
+                            "%.2f",
+                            median(all, Flood::perSecond) / median(floods.get(KINDS.get(0)), Flood::perSecond)),
+                    String.format(Locale.ROOT, "%.1f", median(all, Flood::coordinator)),
+                    String.format(Locale.ROOT, "%.1f", median(all, Flood::redis))));
+        }
+        return report;
+    }
+
+    private Flood flood(CoordinatorSide side, Kind kind, String run) {
+        Map<String, Duration> before = side.cpuByProcess();
+        String name = run + "k" + kind.keys + "l" + kind.limits;
+        double perSecond = side.flood(new Submitter.Order(name, flood, 0, "all", 0, kind.keys, kind.limits));
+        Map<String, Duration> after = side.cpuByProcess();
+        return new Flood(perSecond, spent(before, after, "coordinator"), spent(before, after, "Redis"));
+    }
+
+    private double spent(Map<String, Duration> before, Map<String, Duration> after, String process) {
+        return after.get(process).minus(before.get(process)).toNanos() / 1e3 / flood;
+    }
+
+    private static double median(List<Flood> floods, ToDoubleFunction<Flood> figure) {
+        return Medians.of(floods.stream().mapToDouble(figure).boxed().toList());
+    }
+
+    private record Kind(int keys, int limits) {}
+
+    private record Flood(double perSecond, double coordinator, double redis) {}
 
     private Report reserved() {
         Report report = new Report(

@@ -525,7 +525,8 @@ class WaitExplainer {
         }
         if (!waiting.limits().isEmpty()) {
             return "limits keep it back: "
-                    + waiting.limits().stream().map(LimitWait::detail).collect(Collectors.joining("; and "));
+                    + waiting.limits().stream().map(LimitWait::detail).collect(Collectors.joining("; and "))
+                    + "; " + line(waiting, withNames);
         }
         if (agents.eligible() + agents.busy() > 0) {
             return inLine(waiting, withNames);
@@ -557,8 +558,20 @@ class WaitExplainer {
                 + "; it becomes readable when the transaction is committed or aborted";
     }
 
-    private static String inLine(Waiting waiting, boolean withOtherKeys) {
+    private static String inLine(Waiting waiting, boolean withNames) {
         Agents agents = waiting.agents();
+        return line(waiting, withNames)
+                + "; "
+                + (agents.eligible() > 0
+                        ? count(agents.eligible(), "agent has", "agents have") + " room for it"
+                        : lacksResources(agents)
+                                ? (withNames ? closest(agents) + "; " : "")
+                                        + count(agents.able(), "agent", "agents") + " could ever take it"
+                                : count(agents.busy(), "agent", "agents") + " can take it once capacity is free");
+    }
+
+    /** Who is before it. */
+    private static String line(Waiting waiting, boolean withOtherKeys) {
         long before = waiting.placeInQueue() - 1;
         String line = before == 0
                 ? "it is first in the " + waiting.priority().wireName() + " queue"
@@ -571,14 +584,7 @@ class WaitExplainer {
                 + (waiting.aged() ? ", and aged: a share of contended choices goes to aged tasks" : "")
                 + (waiting.fairness() == null || !withOtherKeys
                         ? ""
-                        : waiting.fairness().clause())
-                + "; "
-                + (agents.eligible() > 0
-                        ? count(agents.eligible(), "agent has", "agents have") + " room for it"
-                        : lacksResources(agents)
-                                ? (withOtherKeys ? closest(agents) + "; " : "")
-                                        + count(agents.able(), "agent", "agents") + " could ever take it"
-                                : count(agents.busy(), "agent", "agents") + " can take it once capacity is free");
+                        : waiting.fairness().clause());
     }
 
     private static boolean lacksResources(Agents agents) {
