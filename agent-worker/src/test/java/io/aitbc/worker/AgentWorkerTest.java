@@ -98,7 +98,9 @@ class AgentWorkerTest {
 
     @Test
     void itRegistersByHeartbeatAndSaysGoodbye() {
-        start((assignment, context) -> null).close();
+        AgentWorker worker = start((assignment, context) -> null);
+        await().until(() -> !read(topics.heartbeats(), Heartbeat.class).isEmpty());
+        worker.close();
         List<Heartbeat> heartbeats = await().until(
                         () -> read(topics.heartbeats(), Heartbeat.class),
                         found -> !found.isEmpty() && found.get(found.size() - 1).status() == AgentStatus.INACTIVE);

@@ -43,6 +43,9 @@ final class ProducerProcess {
 
     static final int PER_AGENT = 3;
 
+    /** Name prefix of a producer that submits more than agents can take. */
+    static final String FLOOD = "flood";
+
     private static final int LIMITED_RATIO = 4;
     private static final int TAKING_RATIO = 4;
     private static final int FIRST_FAILURE_RATIO = 50;
@@ -126,7 +129,8 @@ final class ProducerProcess {
         task.putObject("task_data")
                 .put("work_ms", random.nextInt(MAX_WORK_MS))
                 .put("fails", random.nextInt(FIRST_FAILURE_RATIO) == 0 ? 1 : 0);
-        if (random.nextInt(LIMITED_RATIO) == 0) {
+        // A flood would wait for minutes behind a limit, and say nothing about floods.
+        if (random.nextInt(LIMITED_RATIO) == 0 && !name.startsWith(FLOOD)) {
             task.putObject("uses").put(LIMIT, 1);
         }
         if (random.nextInt(TAKING_RATIO) == 0) {

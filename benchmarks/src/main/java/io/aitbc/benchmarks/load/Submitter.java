@@ -1,7 +1,5 @@
 package io.aitbc.benchmarks.load;
 
-import java.util.stream.IntStream;
-import java.util.stream.Collectors;
 import io.aitbc.benchmarks.cluster.ChildProcess;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
@@ -11,6 +9,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -38,8 +38,7 @@ public final class Submitter implements AutoCloseable {
      * @param keys number of fairness keys, in turn; 0: none
      * @param limits number of limits that each task uses, {@link #LIMIT} and a number
      */
-    public record Order(
-            String run, int count, double perSecond, String priority, int groups, int keys, int limits) {
+    public record Order(String run, int count, double perSecond, String priority, int groups, int keys, int limits) {
         public Order(String run, int count, double perSecond, String priority, int groups) {
             this(run, count, perSecond, priority, groups, 0, 0);
         }
@@ -97,8 +96,8 @@ public final class Submitter implements AutoCloseable {
                 at = due;
             }
             String id = Timestamps.taskId(order.run(), i, at);
-            producer.send(new ProducerRecord<>(
-                    topics.tasks(priorities.get(i % priorities.size())), id, task(id, order, i)));
+            producer.send(
+                    new ProducerRecord<>(topics.tasks(priorities.get(i % priorities.size())), id, task(id, order, i)));
         }
         producer.flush();
         return Map.of("first", start, "acknowledged", Timestamps.now());

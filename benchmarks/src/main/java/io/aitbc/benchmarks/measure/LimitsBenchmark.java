@@ -1,11 +1,8 @@
 package io.aitbc.benchmarks.measure;
 
-import java.util.function.ToDoubleFunction;
-import java.util.LinkedHashMap;
-import java.time.Duration;
-import io.aitbc.benchmarks.load.Submitter;
-import io.aitbc.benchmarks.load.CoordinatorSide;
 import io.aitbc.benchmarks.cluster.Cluster;
+import io.aitbc.benchmarks.load.CoordinatorSide;
+import io.aitbc.benchmarks.load.Submitter;
 import io.aitbc.benchmarks.report.Medians;
 import io.aitbc.benchmarks.report.Report;
 import io.aitbc.contracts.Json;
@@ -26,12 +23,15 @@ import io.lettuce.core.RedisClient;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.ToDoubleFunction;
 import org.openjdk.jmh.results.RunResult;
 import org.openjdk.jmh.runner.options.OptionsBuilder;
 import picocli.CommandLine.Command;
@@ -117,7 +117,8 @@ public final class LimitsBenchmark extends Benchmark {
     /** In turns, so that each kind meets the same machine. */
     private Report floods() {
         Report report = new Report(
-                "Flood of one coordinator with " + FLOOD_AGENTS + " agents: " + flood + " tasks over five priorities, median of " + times,
+                "Flood of one coordinator with " + FLOOD_AGENTS + " agents: " + flood
+                        + " tasks over five priorities, median of " + times,
                 "fairness keys",
                 "limits that a task uses",
                 "tasks/s",

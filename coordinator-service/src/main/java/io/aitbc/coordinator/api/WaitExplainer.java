@@ -565,8 +565,8 @@ class WaitExplainer {
                 + (agents.eligible() > 0
                         ? count(agents.eligible(), "agent has", "agents have") + " room for it"
                         : lacksResources(agents)
-                                ? (withNames ? closest(agents) + "; " : "")
-                                        + count(agents.able(), "agent", "agents") + " could ever take it"
+                                ? (withNames ? closest(agents) + "; " : "") + count(agents.able(), "agent", "agents")
+                                        + " could ever take it"
                                 : count(agents.busy(), "agent", "agents") + " can take it once capacity is free");
     }
 
@@ -580,7 +580,8 @@ class WaitExplainer {
         String moreUrgent = waiting.inMoreUrgentQueues() == 0
                 ? ""
                 : (before == 0 ? ", with " : " and ") + waiting.inMoreUrgentQueues() + " in more urgent queues";
-        return line + moreUrgent
+        return line
+                + moreUrgent
                 + (waiting.aged() ? ", and aged: a share of contended choices goes to aged tasks" : "")
                 + (waiting.fairness() == null || !withOtherKeys
                         ? ""

@@ -17,6 +17,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import org.springframework.context.SmartLifecycle;
 import org.springframework.stereotype.Component;
 
@@ -30,6 +31,7 @@ final class KeyedMeters implements SmartLifecycle {
 
     private static final int MAX_FLEETS = 50;
 
+    private final GaugeRows rows;
     private final ClusterStats stats;
     private final LimitSamples samples;
     private final FleetDemand demand;
@@ -49,7 +51,14 @@ final class KeyedMeters implements SmartLifecycle {
     private final MultiGauge agentsActive;
     private final MultiGauge unserved;
 
-    KeyedMeters(MeterRegistry registry, ClusterStats stats, LimitSamples samples, FleetDemand demand, Clock clock) {
+    KeyedMeters(
+            MeterRegistry registry,
+            GaugeRows rows,
+            ClusterStats stats,
+            LimitSamples samples,
+            FleetDemand demand,
+            Clock clock) {
+        this.rows = rows;
         this.stats = stats;
         this.samples = samples;
         this.demand = demand;
@@ -127,11 +136,8 @@ final class KeyedMeters implements SmartLifecycle {
             waits.add(Row.of(tags, waiting == null ? 0 : waiting.tasks()));
             oldest.add(Row.of(tags, waiting == null ? 0 : age(waiting.oldest(), now)));
         });
-        limitUsed.register(used, true);
-        limitShare.register(share, true);
-        budgetSpent.register(spent, true);
-        limitWaiting.register(waits, true);
-        limitOldest.register(oldest, true);
+        rows.replace(Map.of(
+                limitUsed, used, limitShare, share, budgetSpent, spent, limitWaiting, waits, limitOldest, oldest));
     }
 
     private void updateKeys(Instant now) {
@@ -146,8 +152,7 @@ final class KeyedMeters implements SmartLifecycle {
                     waiting.add(Row.of(tags, key.tasks()));
                     oldest.add(Row.of(tags, age(key.oldest(), now)));
                 });
-        keyWaiting.register(waiting, true);
-        keyOldest.register(oldest, true);
+        rows.replace(Map.of(keyWaiting, waiting, keyOldest, oldest));
     }
 
     private void updateDemand() {
@@ -163,10 +168,9 @@ final class KeyedMeters implements SmartLifecycle {
                     wanted.add(Row.of(tags, fleet.agentsWanted()));
                     active.add(Row.of(tags, fleet.agents()));
                 });
-        agentsWanted.register(wanted, true);
-        agentsActive.register(active, true);
         int tasks = read.unserved().stream().mapToInt(group -> group.tasks()).sum();
-        unserved.register(List.of(Row.of(Tags.empty(), tasks)), true);
+        rows.replace(
+                Map.of(agentsWanted, wanted, agentsActive, active, unserved, List.of(Row.of(Tags.empty(), tasks))));
     }
 
     private static double age(Instant since, Instant now) {

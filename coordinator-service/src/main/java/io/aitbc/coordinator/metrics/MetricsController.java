@@ -1,6 +1,5 @@
 package io.aitbc.coordinator.metrics;
 
-import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.media.Content;
 import io.swagger.v3.oas.annotations.media.Schema;
@@ -16,10 +15,10 @@ import org.springframework.web.bind.annotation.RestController;
 class MetricsController {
     private static final String TEXT = "text/plain; version=0.0.4; charset=utf-8";
 
-    private final PrometheusMeterRegistry registry;
+    private final GaugeRows rows;
 
-    MetricsController(PrometheusMeterRegistry registry) {
-        this.registry = registry;
+    MetricsController(GaugeRows rows) {
+        this.rows = rows;
     }
 
     @GetMapping({"/metrics", "/v1/metrics"})
@@ -28,6 +27,6 @@ class MetricsController {
             responseCode = "200",
             content = @Content(mediaType = TEXT, schema = @Schema(implementation = String.class)))
     ResponseEntity<String> metrics() {
-        return ResponseEntity.ok().header(HttpHeaders.CONTENT_TYPE, TEXT).body(registry.scrape(TEXT));
+        return ResponseEntity.ok().header(HttpHeaders.CONTENT_TYPE, TEXT).body(rows.scrape(TEXT));
     }
 }
