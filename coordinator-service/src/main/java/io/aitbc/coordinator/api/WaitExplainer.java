@@ -474,15 +474,20 @@ class WaitExplainer {
     private static List<Closest> closest(Map<String, List<Obstacle>> obstacles) {
         return obstacles.entrySet().stream()
                 .filter(entry -> !entry.getValue().isEmpty())
-                .sorted(Comparator.<Map.Entry<String, List<Obstacle>>>comparingLong(entry -> entry.getValue().stream()
-                                .map(Obstacle::kind)
-                                .distinct()
-                                .count())
+                .sorted(Comparator.<Map.Entry<String, List<Obstacle>>>comparingLong(entry -> distance(entry.getValue()))
                         .thenComparing(entry -> entry.getValue().get(0).kind(), Comparator.reverseOrder())
                         .thenComparing(Map.Entry::getKey))
                 .limit(MAX_CLOSEST)
                 .map(entry -> closest(entry.getKey(), entry.getValue()))
                 .toList();
+    }
+
+    /** The number of obstacles; resources that other tasks use are one. */
+    private static long distance(List<Obstacle> obstacles) {
+        long inUse = obstacles.stream()
+                .filter(one -> one.kind() == Obstacle.Kind.RESOURCE_IN_USE)
+                .count();
+        return obstacles.size() - Math.max(0, inUse - 1);
     }
 
     private static Closest closest(String agentId, List<Obstacle> obstacles) {
