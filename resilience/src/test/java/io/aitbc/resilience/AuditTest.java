@@ -234,15 +234,19 @@ class AuditTest {
     @Test
     void anAgentOfWhichMoreIsTakenThanItHasIsFound() {
         beats("a", 0, 20_000);
-        for (int i = 0; i < 3; i++) {
-            accepted("t" + i, 0);
-            evidence.assigned().add(new Assigned("t" + i, 1, "a", 100, 101, 60, Map.of(), 1_000));
-        }
+        beats("b", 0, 20_000);
+        takes("t0", "a", 1_000);
+        takes("t1", "a", 2_000);
+        takes("t2", "b", 2_000);
         assertThat(audit().overCapacity()).isEmpty();
 
-        accepted("t3", 0);
-        evidence.assigned().add(new Assigned("t3", 1, "a", 200, 201, 60, Map.of(), 1));
-        assertThat(audit().overCapacity()).contains("3001 thousandths of a gpu were taken from a, which has 3");
+        takes("t3", "b", 1_001);
+        assertThat(audit().overCapacity()).containsExactly("3001 thousandths of a gpu were taken from b, which has 3");
+    }
+
+    private void takes(String taskId, String agentId, long thousandths) {
+        accepted(taskId, 0);
+        evidence.assigned().add(new Assigned(taskId, 1, agentId, 100, 101, 60, Map.of(), thousandths));
     }
 
     @Test
