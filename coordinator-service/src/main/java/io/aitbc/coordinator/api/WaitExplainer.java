@@ -93,7 +93,7 @@ class WaitExplainer {
      * @param total number of agents, excluding inactive ones
      * @param eligible how many could take the task now
      * @param busy how many could take it if they had capacity, and enough of their resources left
-     * @param able how many could ever take it, as they are registered
+     * @param able how many have the properties that it requires, whatever their state
      * @param ruledOut number of agents ruled out, by reason; an agent may be counted under several
      */
     record Agents(

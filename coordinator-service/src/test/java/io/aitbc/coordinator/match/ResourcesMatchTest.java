@@ -248,7 +248,7 @@ class ResourcesMatchTest {
         assertThat(matcher.keptAgents()).isEmpty();
     }
 
-    /** Pools are made anew. */
+    /** Both changes rebuild pools. */
     @ParameterizedTest
     @ValueSource(strings = {"strategy", "agent"})
     void anAgentRemainsKeptInAnotherPool(String change) {
