@@ -27,9 +27,10 @@ allow() {
 case $role in
 coordinator)
   # Delete: finished tasks are deleted from their topics, and so are the topics of agents that have left.
-  allow --operation Create --operation Read --operation Write --operation Delete \
+  allow --operation Create --operation Read --operation Write --operation Delete --operation DescribeConfigs \
     --topic "${prefix}tasks." --topic "${prefix}assignments." --resource-pattern-type prefixed
-  allow --operation Create --operation Read --operation Write \
+  # DescribeConfigs: whether the settings of the topics are safe.
+  allow --operation Create --operation Read --operation Write --operation DescribeConfigs \
     --topic "${prefix}agents.heartbeat" --topic "${prefix}coordinator.control" --topic "${prefix}coordinator.keys" \
     --topic "${prefix}coordinator.audit" --topic "${prefix}coordinator.ledger"
   allow --operation Read --group "${prefix}agent-coordinator" --resource-pattern-type prefixed

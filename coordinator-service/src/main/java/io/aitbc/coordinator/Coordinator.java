@@ -10,6 +10,7 @@ import io.aitbc.coordinator.delivery.AssignmentClaims;
 import io.aitbc.coordinator.delivery.DeliveryLoop;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
+import io.aitbc.coordinator.dispatch.FailureDetector;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
 import io.aitbc.coordinator.dispatch.LostRecords;
 import io.aitbc.coordinator.dispatch.RecordFetcher;
@@ -20,6 +21,7 @@ import io.aitbc.coordinator.history.HistoryLoop;
 import io.aitbc.coordinator.intake.QueueLimit;
 import io.aitbc.coordinator.intake.ResultReports;
 import io.aitbc.coordinator.kafka.SharedTopics;
+import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.push.PushLoop;
 import io.aitbc.coordinator.queue.FinishedTaskCleaner;
 import io.aitbc.coordinator.queue.LedgerTopic;
@@ -40,6 +42,7 @@ import org.apache.kafka.common.utils.Utils;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.beans.factory.annotation.Value;
 import org.springframework.context.SmartLifecycle;
 import org.springframework.core.NestedExceptionUtils;
 import org.springframework.stereotype.Component;
@@ -54,7 +57,9 @@ public final class Coordinator implements SmartLifecycle {
     private static final Duration RETRY_INTERVAL = Duration.ofSeconds(5);
 
     private final SharedTopics topics;
+    private final TopicCatalog catalog;
     private final Redis redis;
+    private final boolean strict;
     private final List<BackgroundService> services;
     private final AssignmentPublisher assignments;
     private final MonitoredThread starter = new MonitoredThread("starter", this::startServices);
@@ -62,10 +67,14 @@ public final class Coordinator implements SmartLifecycle {
     private volatile boolean running;
     private volatile int started;
     private volatile @Nullable String waitingFor;
+    private volatile List<String> kafkaWarnings = List.of();
+    private volatile List<String> redisWarnings = List.of();
 
     Coordinator(
             SharedTopics topics,
+            TopicCatalog catalog,
             Redis redis,
+            @Value("${aitbc.strict}") boolean strict,
             AgentView agents,
             HeartbeatLoop heartbeats,
             ReachCheck reachCheck,
@@ -80,6 +89,7 @@ public final class Coordinator implements SmartLifecycle {
             LostRecords lostRecords,
             RecordFetcher recordFetcher,
             Dispatcher dispatcher,
+            FailureDetector failureDetector,
             AssignmentPublisher assignments,
             TaskEvents events,
             Settlement settlement,
@@ -95,7 +105,9 @@ public final class Coordinator implements SmartLifecycle {
             HistoryLoop history,
             BulkRunner bulk) {
         this.topics = topics;
+        this.catalog = catalog;
         this.redis = redis;
+        this.strict = strict;
         this.assignments = assignments;
         // Start order: each part may notify those after it.
         this.services = List.of(
@@ -115,6 +127,7 @@ public final class Coordinator implements SmartLifecycle {
                 lostRecords,
                 recordFetcher,
                 dispatcher,
+                failureDetector,
                 settlement,
                 deliveries,
                 claims,
@@ -137,6 +150,16 @@ public final class Coordinator implements SmartLifecycle {
     /** What it waits for before it starts, such as "Kafka: " and the reason; null if it does not wait. */
     public @Nullable String waitingFor() {
         return waitingFor;
+    }
+
+    /** Settings of Kafka with which acknowledged tasks can be lost, as found at startup; one sentence each. */
+    public List<String> kafkaWarnings() {
+        return kafkaWarnings;
+    }
+
+    /** Settings of Redis with which it can lose or forget what it has acknowledged, as found at startup; one sentence each. */
+    public List<String> redisWarnings() {
+        return redisWarnings;
     }
 
     /** Current problems of the services, one sentence each. */
@@ -181,7 +204,9 @@ public final class Coordinator implements SmartLifecycle {
 
     private void startServices() {
         try {
-            if (retryUntilSuccess("Kafka", topics::create) && retryUntilSuccess("Redis", redis::checkFormat)) {
+            if (retryUntilSuccess("Kafka", topics::create)
+                    && retryUntilSuccess("Redis", redis::checkFormat)
+                    && retryUntilSuccess("safe settings (AITBC_STRICT)", this::checkDurability)) {
                 for (BackgroundService part : services) {
                     if (starter.isClosing()) {
                         return;
@@ -195,6 +220,18 @@ public final class Coordinator implements SmartLifecycle {
         } catch (InterruptedException e) {
             log.debug("Interrupted");
         }
+    }
+
+    /** @throws IllegalStateException if there are problems, and settings are strict */
+    private void checkDurability() throws InterruptedException {
+        kafkaWarnings = catalog.durabilityProblems();
+        redisWarnings = redis.durabilityProblems();
+        List<String> all =
+                Stream.concat(kafkaWarnings.stream(), redisWarnings.stream()).toList();
+        if (strict && !all.isEmpty()) {
+            throw new IllegalStateException(String.join(" ", all));
+        }
+        all.forEach(problem -> log.warn("Unsafe setting: {}", problem));
     }
 
     private interface Attempt {

@@ -43,6 +43,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         environment.getPropertySources().addLast(new MapPropertySource("aitbc-log", logging));
         checkPort("coordinator.port", value(environment, "coordinator.port"));
         serveManagement(environment);
+        checkSwitch(environment, "strict");
         checkSecurity(environment);
         checkOrigins(value(environment, "cors.origins"));
         checkRedis(value(environment, "redis.url"));
@@ -101,12 +102,16 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         environment.getPropertySources().addLast(new MapPropertySource("aitbc-management", management));
     }
 
-    private static void checkSecurity(ConfigurableEnvironment environment) {
+    private static void checkSwitch(ConfigurableEnvironment environment, String name) {
         // As it is: with a space, it would pass for off.
-        String security = environment.getProperty("aitbc.security", "");
-        if (!security.equals("on") && !security.equals("off")) {
-            throw new InvalidSettingException("security", "must be on or off", security);
+        String value = environment.getProperty("aitbc." + name, "");
+        if (!value.equals("on") && !value.equals("off")) {
+            throw new InvalidSettingException(name, "must be on or off", value);
         }
+    }
+
+    private static void checkSecurity(ConfigurableEnvironment environment) {
+        checkSwitch(environment, "security");
         String adminKey = environment.getProperty("aitbc.admin.key", "");
         if (!adminKey.isEmpty() && !adminKey.matches(ADMIN_KEY)) {
             throw new InvalidSettingException(
@@ -129,9 +134,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
 
     private static void checkRedis(String text) {
         try {
-            // The parser takes a host it cannot split (a name with an underscore, a non-numeric port) for a name with a
-            // colon.
-            if (text.matches("rediss?://.*") && !RedisURI.create(text).getHost().matches("[^\\[].*:.*")) {
+            if (text.matches("rediss?(-sentinel)?://.*") && isUsable(RedisURI.create(text))) {
                 return;
             }
         } catch (IllegalArgumentException e) {
@@ -139,8 +142,15 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         }
         throw new InvalidSettingException(
                 "redis.url",
-                "must look like redis://user:password@host:6379/0 (or rediss://, and %40 for an @ in the password)",
+                "must look like redis://user:password@host:6379/0 (or rediss://, redis-sentinel://host,host,host/0#primary,"
+                        + " and %40 for an @ in the password)",
                 text.replaceFirst(".*@", "***@"));
+    }
+
+    private static boolean isUsable(RedisURI uri) {
+        // The parser takes a host it cannot split (a name with an underscore, a non-numeric port) for a name with a
+        // colon.
+        return uri.getSentinels().isEmpty() ? !uri.getHost().matches("[^\\[].*:.*") : uri.getSentinelMasterId() != null;
     }
 
     private static void checkKafkaConfig(String file) {

@@ -70,9 +70,9 @@ class ArchitectureTest {
             bulk       assign background deadletter history intake taskstate
             push       agent background delivery intake redis registry
             start      assign audit background bulk delivery dispatch event history intake kafka push queue redis registry security settle
-            stats      agent background balance dispatch history limit match queue redis registry taskstate usage
+            stats      agent background balance dispatch history kafka limit match queue redis registry taskstate usage
             api        agent assign audit background balance deadletter delivery dispatch history intake kafka limit match queue redis registry security start stats taskstate trace usage
-            live       agent background dispatch redis registry security start stats taskstate
+            live       agent background dispatch kafka redis registry security start stats taskstate
             metrics    agent background balance dispatch kafka limit match registry start stats
             """;
 

@@ -128,6 +128,7 @@ class SpoiltRedisTest {
                 "stats:tasks",
                 "stats:agents",
                 "stats:coordinators",
+                "stats:alive",
                 "index:rebuilding"));
         Collections.shuffle(keys, random);
         Map<String, Integer> warnedBefore = warnings(keys);

@@ -24,6 +24,7 @@ class StartupSettingsTest {
             "aitbc.kafka.bootstrap-servers", "127.0.0.1:9092",
             "aitbc.coordinator.port", "9001",
             "aitbc.security", "off",
+            "aitbc.strict", "off",
             "aitbc.log.level", "INFO",
             "aitbc.log.format", "text");
 
@@ -57,6 +58,8 @@ class StartupSettingsTest {
         "redis.url, redis://user:secret@somewhere:6380/5",
         "redis.url, rediss://somewhere",
         "redis.url, redis://[::1]:6379",
+        "redis.url, 'redis-sentinel://user:secret@one:26379,two,three/3#primary'",
+        "redis.url, rediss-sentinel://one/0#primary",
         "kafka.bootstrap-servers, 'nowhere.invalid:9092, 127.0.0.1:9092'",
         "kafka.bootstrap-servers, [::1]:9092",
         "security, on",
@@ -83,6 +86,8 @@ class StartupSettingsTest {
                     redis.url               | http://localhost  | must look like redis://
                     redis.url               | redis://my_host:1 | must look like redis://
                     redis.url               | redis://host/five | must look like redis://
+                    redis.url               | redis-sentinel://host | must look like redis://
+                    strict                  | yes               | AITBC_STRICT) must be on or off
                     redis.ca-certificate    | missing.pem       | AITBC_REDIS_CA_CERTIFICATE) must be a file that the coordinator may read but was "missing.pem".
                     kafka.config            | missing.properties | AITBC_KAFKA_CONFIG) must be a file that the coordinator may read
                     kafka.bootstrap-servers | localhost         | AITBC_KAFKA_BOOTSTRAP_SERVERS) must be host:port

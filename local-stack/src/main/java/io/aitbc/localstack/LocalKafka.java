@@ -24,8 +24,37 @@ import org.apache.kafka.common.utils.Time;
 /** A Kafka broker with its own controller (KRaft) in this JVM, on the loopback interface. */
 public final class LocalKafka implements AutoCloseable {
     private static final String HOST = "127.0.0.1";
+    private static final int MAX_REPLICAS = 3;
     /** Constant, so that a folder formatted by an earlier run is recognised. */
     private static final String CLUSTER_ID = "YWdlbnRjb29yZGluYXRvcg";
+
+    /**
+     * A broker with its own controller.
+     *
+     * @param controllerPort for traffic between brokers and controllers
+     */
+    public record Node(int id, int port, int controllerPort) {
+        /** On free ports. */
+        public static Node free(int id) {
+            return new Node(id, LocalStack.freePort(), LocalStack.freePort());
+        }
+
+        private static Node parse(String text) {
+            int[] parts = Arrays.stream(text.split(":", -1))
+                    .mapToInt(Integer::parseInt)
+                    .toArray();
+            return new Node(parts[0], parts[1], parts[2]);
+        }
+
+        @Override
+        public String toString() {
+            return id + ":" + port + ":" + controllerPort;
+        }
+    }
+
+    /** What tests change, because they start many groups of one member: as a broker of its own has it. */
+    private static final Map<String, String> DEFAULT_GROUP_SETTINGS =
+            Map.of("group.initial.rebalance.delay.ms", "3000");
 
     private final int port;
     private final KafkaRaftServer server;
@@ -36,16 +65,24 @@ public final class LocalKafka implements AutoCloseable {
     }
 
     /**
-     * Runs a broker until the process is terminated.
+     * Runs a node of a cluster until the process is terminated. Its settings for groups are Kafka's defaults, so that a takeover takes as long as
+     * elsewhere.
      *
-     * @param args its folder, its port, the controller's port, then one {@code <port>=<proxy port>} for each proxied listener
+     * @param args its folder, its id, all nodes as {@code <id>:<port>:<controller port>}, comma-separated, then one
+     *     {@code <port>=<proxy port>} for each proxied listener
      */
     public static void main(String[] args) throws InterruptedException {
+        List<Node> cluster =
+                Arrays.stream(args[2].split(",", -1)).map(Node::parse).toList();
+        Node own = cluster.stream()
+                .filter(node -> args[1].equals("" + node.id))
+                .findFirst()
+                .orElseThrow();
         Map<Integer, Integer> proxied = Arrays.stream(args)
                 .skip(3)
                 .map(pair -> pair.split("=", -1))
                 .collect(Collectors.toMap(pair -> Integer.parseInt(pair[0]), pair -> Integer.parseInt(pair[1])));
-        LocalKafka kafka = start(Path.of(args[0]), Integer.parseInt(args[1]), Integer.parseInt(args[2]), proxied);
+        LocalKafka kafka = startNode(Path.of(args[0]), own, cluster, proxied, DEFAULT_GROUP_SETTINGS);
         Runtime.getRuntime().addShutdownHook(new Thread(kafka::close));
         new CountDownLatch(1).await();
     }
@@ -76,10 +113,23 @@ public final class LocalKafka implements AutoCloseable {
      */
     public static LocalKafka start(
             Path folder, int port, int controllerPort, Map<Integer, Integer> proxied, Map<String, String> settings) {
-        Properties properties = properties(folder, port, controllerPort);
+        Node only = new Node(1, port, controllerPort);
+        return startNode(folder, only, List.of(only), proxied, settings);
+    }
+
+    /**
+     * Starts one node of a cluster. Returns once it has joined, for which a majority of the nodes must be starting or running.
+     *
+     * @param cluster all nodes
+     * @param proxied see {@link #start(Path, int, int, Map)}
+     * @param settings by their names in {@code server.properties}
+     */
+    public static LocalKafka startNode(
+            Path folder, Node node, List<Node> cluster, Map<Integer, Integer> proxied, Map<String, String> settings) {
+        Properties properties = properties(folder, node, cluster);
         properties.putAll(settings);
         proxied.forEach((own, told) -> addListener(properties, "PROXIED" + own, "PLAINTEXT", own, told));
-        return start(folder, port, properties);
+        return start(folder, node.port, properties);
     }
 
     /**
@@ -92,7 +142,8 @@ public final class LocalKafka implements AutoCloseable {
      */
     public static LocalKafka startSecured(
             Path folder, int port, int controllerPort, Path certificates, int saslPort, int tlsPort) {
-        Properties properties = properties(folder, port, controllerPort);
+        Node only = new Node(1, port, controllerPort);
+        Properties properties = properties(folder, only, List.of(only));
         addListener(properties, "SASL", "SASL_SSL", saslPort, saslPort);
         addListener(properties, "TLS", "SSL", tlsPort, tlsPort);
         properties.put("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer");
@@ -145,36 +196,40 @@ public final class LocalKafka implements AutoCloseable {
         return one + "" + other;
     }
 
-    private static Properties properties(Path folder, int port, int controllerPort) {
+    private static Properties properties(Path folder, Node node, List<Node> cluster) {
         Properties properties = new Properties();
         properties.put("process.roles", "broker,controller");
-        properties.put("node.id", "1");
-        properties.put("controller.quorum.voters", "1@" + HOST + ":" + controllerPort);
+        properties.put("node.id", "" + node.id);
         properties.put(
-                "listeners", "PLAINTEXT://" + HOST + ":" + port + ",CONTROLLER://" + HOST + ":" + controllerPort);
-        properties.put("advertised.listeners", "PLAINTEXT://" + HOST + ":" + port);
+                "controller.quorum.voters",
+                cluster.stream()
+                        .map(one -> one.id + "@" + HOST + ":" + one.controllerPort)
+                        .collect(Collectors.joining(",")));
+        properties.put(
+                "listeners",
+                "PLAINTEXT://" + HOST + ":" + node.port + ",CONTROLLER://" + HOST + ":" + node.controllerPort);
+        properties.put("advertised.listeners", "PLAINTEXT://" + HOST + ":" + node.port);
         properties.put("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT");
         properties.put("controller.listener.names", "CONTROLLER");
         properties.put("inter.broker.listener.name", "PLAINTEXT");
         properties.put("log.dirs", folder.resolve("log").toAbsolutePath().toString());
         properties.put("auto.create.topics.enable", "false");
-        // A single node: no replicas, and no other group members to wait for.
+        String replicas = "" + Math.min(MAX_REPLICAS, cluster.size());
+        String inSync = cluster.size() >= MAX_REPLICAS ? "2" : "1";
         for (String topic : new String[] {"offsets.topic", "transaction.state.log", "share.coordinator.state.topic"}) {
-            properties.put(topic + ".replication.factor", "1");
+            properties.put(topic + ".replication.factor", replicas);
         }
-        properties.put("transaction.state.log.min.isr", "1");
-        properties.put("share.coordinator.state.topic.min.isr", "1");
+        properties.put("default.replication.factor", replicas);
+        properties.put("min.insync.replicas", inSync);
+        properties.put("transaction.state.log.min.isr", inSync);
+        properties.put("share.coordinator.state.topic.min.isr", inSync);
+        // There are no other group members to wait for.
         properties.put("group.initial.rebalance.delay.ms", "0");
         // The defaults (50 partitions each, 128 MiB of cleaner buffer) are sized for clusters.
         properties.put("offsets.topic.num.partitions", "5");
         properties.put("transaction.state.log.num.partitions", "5");
         properties.put("share.coordinator.state.topic.num.partitions", "5");
         properties.put("log.cleaner.dedupe.buffer.size", String.valueOf(8 * 1024 * 1024));
-        // Detects a killed consumer within seconds, so that local experiments do not wait a minute.
-        properties.put("group.consumer.min.session.timeout.ms", "6000");
-        properties.put("group.consumer.session.timeout.ms", "10000");
-        properties.put("group.consumer.min.heartbeat.interval.ms", "500");
-        properties.put("group.consumer.heartbeat.interval.ms", "1000");
         return properties;
     }
 

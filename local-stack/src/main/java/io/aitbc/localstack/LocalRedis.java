@@ -34,6 +34,12 @@ public final class LocalRedis implements AutoCloseable {
         return start(folder, port, RedisExecProvider.defaultProvider(), List.of());
     }
 
+    /** Like {@link #start}, as a replica of the server with another port. */
+    public static LocalRedis startReplica(Path folder, int port, int primaryPort) {
+        return start(
+                folder, port, RedisExecProvider.defaultProvider(), List.of("replicaof " + HOST + " " + primaryPort));
+    }
+
     /**
      * Like {@link #start}, with a second port for clients that use TLS and have a certificate.
      *

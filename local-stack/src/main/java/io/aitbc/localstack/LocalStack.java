@@ -8,7 +8,12 @@ import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -16,21 +21,26 @@ import org.jspecify.annotations.Nullable;
 public final class LocalStack implements AutoCloseable {
     private static final String HOST = "127.0.0.1";
     private final Path folder;
+    /** The last brokers of a cluster that is stopped would wait five minutes for a majority. */
+    private static final Map<String, String> SETTINGS = Map.of("controlled.shutdown.enable", "false");
+
     private static final int MIN_PORT = 15_000;
     /** The start of the ephemeral port range on Linux; it is higher on other systems. */
     private static final int EPHEMERAL_PORTS_START = 32_768;
 
-    private LocalKafka kafka;
+    private final List<LocalKafka.Node> nodes;
+    private final Map<LocalKafka.Node, LocalKafka> brokers = new ConcurrentHashMap<>();
     private LocalRedis redis;
-    private final int kafkaPort = freePort();
-    private final int controllerPort = freePort();
     private final int redisPort = freePort();
     private final int saslPort = freePort();
     private final int tlsPort = freePort();
     private final @Nullable Path certificates;
 
-    private LocalStack(@Nullable Path certificates) {
+    private LocalStack(int brokerCount, @Nullable Path certificates) {
         this.certificates = certificates;
+        this.nodes = IntStream.rangeClosed(1, brokerCount)
+                .mapToObj(LocalKafka.Node::free)
+                .toList();
         try {
             folder = Files.createTempDirectory("local-stack");
         } catch (IOException e) {
@@ -41,12 +51,17 @@ public final class LocalStack implements AutoCloseable {
     }
 
     public static LocalStack start() {
-        return new LocalStack(null);
+        return new LocalStack(1, null);
+    }
+
+    /** Like {@link #start}, with a cluster of brokers: topics have up to three replicas, of three of which two must be in sync. */
+    public static LocalStack startCluster(int brokerCount) {
+        return new LocalStack(brokerCount, null);
     }
 
     /** Like {@link #start}, with a broker that has listeners for authenticated clients, see {@link LocalKafka#startSecured}. */
     public static LocalStack startSecured(Path certificates) {
-        return new LocalStack(certificates);
+        return new LocalStack(1, certificates);
     }
 
     /** Returns the stack shared by all tests of a JVM, because a broker takes seconds to start. It stops with the JVM. */
@@ -54,8 +69,9 @@ public final class LocalStack implements AutoCloseable {
         return Shared.STACK;
     }
 
+    /** Of all brokers. */
     public String bootstrapServers() {
-        return kafka.bootstrapServers();
+        return nodes.stream().map(node -> HOST + ":" + node.port()).collect(Collectors.joining(","));
     }
 
     /** Of a secured broker: the listener for clients with a password or a token. */
@@ -72,16 +88,39 @@ public final class LocalStack implements AutoCloseable {
         return redis.url();
     }
 
+    /** Stops all brokers. */
     public void stopKafka() {
-        kafka.close();
+        brokers.values().parallelStream().forEach(LocalKafka::close);
+        brokers.clear();
     }
 
-    /** Restarts the broker on the same port and data. */
+    /** Restarts all brokers on the same ports and data. */
     public void startKafka() {
-        Path data = folder.resolve("kafka");
-        kafka = certificates == null
-                ? LocalKafka.start(data, kafkaPort, controllerPort)
-                : LocalKafka.startSecured(data, kafkaPort, controllerPort, certificates, saslPort, tlsPort);
+        // A broker waits until a majority is running.
+        nodes.parallelStream().forEach(this::startBroker);
+    }
+
+    /** Stops one broker of a cluster. */
+    public void stopBroker(int id) {
+        LocalKafka broker = brokers.remove(nodes.get(id - 1));
+        if (broker != null) {
+            broker.close();
+        }
+    }
+
+    /** Restarts one broker of a cluster on the same port and data. */
+    public void startBroker(int id) {
+        startBroker(nodes.get(id - 1));
+    }
+
+    private void startBroker(LocalKafka.Node node) {
+        Path data = folder.resolve("kafka-" + node.id());
+        brokers.put(
+                node,
+                certificates == null
+                        ? LocalKafka.startNode(data, node, nodes, Map.of(), SETTINGS)
+                        : LocalKafka.startSecured(
+                                data, node.port(), node.controllerPort(), certificates, saslPort, tlsPort));
     }
 
     public void stopRedis() {
@@ -96,7 +135,7 @@ public final class LocalStack implements AutoCloseable {
     @Override
     public void close() {
         redis.close();
-        kafka.close();
+        stopKafka();
         try (Stream<Path> paths = Files.walk(folder)) {
             paths.sorted(Comparator.reverseOrder())
                     .forEach(path -> path.toFile().delete());

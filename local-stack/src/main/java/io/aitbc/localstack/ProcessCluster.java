@@ -16,9 +16,11 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.BiFunction;
 import java.util.function.BooleanSupplier;
 import java.util.function.IntFunction;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
-/** A broker, a Redis server and coordinators, each a process of its own on free loopback ports. Not thread-safe. */
+/** Brokers, a Redis server and coordinators, each a process of its own on free loopback ports. Not thread-safe. */
 public final class ProcessCluster implements AutoCloseable {
     private static final String HOST = "127.0.0.1";
     private static final Duration HEALTH_TIMEOUT = Duration.ofSeconds(90);
@@ -27,9 +29,9 @@ public final class ProcessCluster implements AutoCloseable {
     private static final HttpClient HTTP = HttpClient.newHttpClient();
 
     private final JvmLauncher launcher;
-    private final int kafkaPort = LocalStack.freePort();
+    private final List<LocalKafka.Node> nodes;
     private final int redisPort;
-    private final ManagedProcess kafka;
+    private final List<ManagedProcess> brokers = new ArrayList<>();
     private final ManagedProcess redis;
     private final List<Coordinator> coordinators = new ArrayList<>();
     private final List<LocalRedis> redisServers = new ArrayList<>();
@@ -75,12 +77,12 @@ public final class ProcessCluster implements AutoCloseable {
     }
 
     /**
-     * Starts the broker and Redis.
+     * Starts the brokers and Redis.
      *
      * @param folder for their data
      * @param redisPort for clients that connect without a proxy
      * @param redisStarter starts a server with the given folder and port
-     * @param proxied additional listener port of the broker → proxy port, see {@link LocalKafka}
+     * @param proxied for each broker: additional listener port → proxy port, see {@link LocalKafka}
      */
     public ProcessCluster(
             Path folder,
@@ -88,7 +90,7 @@ public final class ProcessCluster implements AutoCloseable {
             List<String> brokerOptions,
             int redisPort,
             BiFunction<Path, Integer, LocalRedis> redisStarter,
-            Map<Integer, Integer> proxied) {
+            List<Map<Integer, Integer>> proxied) {
         this.launcher = launcher;
         this.redisPort = redisPort;
         redis = new ManagedProcess("redis", start -> {
@@ -96,12 +98,19 @@ public final class ProcessCluster implements AutoCloseable {
             redisServers.add(server);
             return server.process();
         });
-        int controllerPort = LocalStack.freePort();
-        List<String> broker = Stream.concat(
-                        Stream.of(folder.resolve("kafka").toString(), "" + kafkaPort, "" + controllerPort),
-                        proxied.entrySet().stream().map(one -> one.getKey() + "=" + one.getValue()))
+        nodes = IntStream.rangeClosed(1, proxied.size())
+                .mapToObj(LocalKafka.Node::free)
                 .toList();
-        kafka = java("broker", LocalKafka.class, brokerOptions, start -> broker);
+        String cluster = nodes.stream().map(LocalKafka.Node::toString).collect(Collectors.joining(","));
+        for (LocalKafka.Node node : nodes) {
+            String data = folder.resolve("kafka-" + node.id()).toString();
+            List<String> arguments = Stream.concat(
+                            Stream.of(data, "" + node.id(), cluster),
+                            proxied.get(node.id() - 1).entrySet().stream()
+                                    .map(one -> one.getKey() + "=" + one.getValue()))
+                    .toList();
+            brokers.add(java("broker-" + node.id(), LocalKafka.class, brokerOptions, start -> arguments));
+        }
     }
 
     /** Starts a coordinator, which connects to the broker and to Redis at the given addresses. */
@@ -162,8 +171,8 @@ public final class ProcessCluster implements AutoCloseable {
         }
     }
 
-    public ManagedProcess kafka() {
-        return kafka;
+    public List<ManagedProcess> brokers() {
+        return List.copyOf(brokers);
     }
 
     public ManagedProcess redis() {
@@ -175,7 +184,7 @@ public final class ProcessCluster implements AutoCloseable {
     }
 
     public String bootstrapServers() {
-        return HOST + ":" + kafkaPort;
+        return nodes.stream().map(node -> HOST + ":" + node.port()).collect(Collectors.joining(","));
     }
 
     public String redisUrl() {
@@ -188,6 +197,6 @@ public final class ProcessCluster implements AutoCloseable {
         redis.resume();
         redisServers.forEach(LocalRedis::close);
         redis.end();
-        kafka.end();
+        brokers.forEach(ManagedProcess::end);
     }
 }

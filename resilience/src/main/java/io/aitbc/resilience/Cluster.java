@@ -47,9 +47,13 @@ final class Cluster implements AutoCloseable {
     private final List<Coordinator> coordinators = new ArrayList<>();
     private final List<ManagedProcess> clients = new ArrayList<>();
 
-    /** A coordinator and its proxies. */
+    /**
+     * A coordinator and its proxies.
+     *
+     * @param toKafka one for each broker
+     */
     record Coordinator(
-            ProcessCluster.Coordinator running, TcpCrusher toKafka, TcpCrusher toRedis, TcpCrusher fromAgents) {
+            ProcessCluster.Coordinator running, List<TcpCrusher> toKafka, TcpCrusher toRedis, TcpCrusher fromAgents) {
         ManagedProcess process() {
             return running.process();
         }
@@ -77,7 +81,7 @@ final class Cluster implements AutoCloseable {
     static final List<String> SECURED = List.of("--aitbc.security=on", "--aitbc.admin.key=" + API_KEY);
 
     /** @param settings additional arguments of the coordinators */
-    Cluster(Path folder, int coordinatorCount, List<String> settings) {
+    Cluster(Path folder, int brokerCount, int coordinatorCount, List<String> settings) {
         this.folder = folder;
         try {
             for (String name : FOLDERS) {
@@ -88,17 +92,24 @@ final class Cluster implements AutoCloseable {
             throw new UncheckedIOException(e);
         }
         int redisPort = LocalStack.freePort();
-        Map<Integer, TcpCrusher> toKafka = new LinkedHashMap<>();
-        while (toKafka.size() < coordinatorCount) {
-            toKafka.computeIfAbsent(LocalStack.freePort(), this::proxy);
+        // By coordinator and broker: the proxy to a listener of its own.
+        List<List<TcpCrusher>> toKafka = new ArrayList<>();
+        List<Map<Integer, Integer>> proxied = new ArrayList<>();
+        for (int broker = 0; broker < brokerCount; broker++) {
+            proxied.add(new LinkedHashMap<>());
+        }
+        for (int i = 0; i < coordinatorCount; i++) {
+            List<TcpCrusher> ofCoordinator = new ArrayList<>();
+            for (Map<Integer, Integer> ofBroker : proxied) {
+                int listener = LocalStack.freePort();
+                TcpCrusher proxy = proxy(listener);
+                ofCoordinator.add(proxy);
+                ofBroker.put(listener, port(proxy));
+            }
+            toKafka.add(ofCoordinator);
         }
         processes = new ProcessCluster(
-                folder.resolve("data"),
-                this::launch,
-                options("-Xmx1g"),
-                redisPort,
-                LocalRedis::start,
-                toKafka.entrySet().stream().collect(Collectors.toMap(Map.Entry::getKey, one -> port(one.getValue()))));
+                folder.resolve("data"), this::launch, options("-Xmx1g"), redisPort, LocalRedis::start, proxied);
         List<String> arguments = Stream.concat(
                         Stream.of(
                                 "--aitbc.topics.partitions=6",
@@ -107,12 +118,12 @@ final class Cluster implements AutoCloseable {
                                 "--aitbc.settle.max-retry-backoff=4s"),
                         settings.stream())
                 .toList();
-        for (TcpCrusher kafka : toKafka.values()) {
+        for (List<TcpCrusher> kafka : toKafka) {
             TcpCrusher redis = proxy(redisPort);
             ProcessCluster.Coordinator coordinator = processes.startCoordinator(
                     CoordinatorApplication.class,
                     jvm("-Xmx512m"),
-                    HOST + ":" + port(kafka),
+                    kafka.stream().map(proxy -> HOST + ":" + port(proxy)).collect(Collectors.joining(",")),
                     "redis://" + HOST + ":" + port(redis),
                     arguments);
             coordinators.add(new Coordinator(
@@ -126,8 +137,8 @@ final class Cluster implements AutoCloseable {
         }
     }
 
-    ManagedProcess kafka() {
-        return processes.kafka();
+    List<ManagedProcess> brokers() {
+        return processes.brokers();
     }
 
     ManagedProcess redis() {
@@ -235,7 +246,7 @@ final class Cluster implements AutoCloseable {
         clients.forEach(ManagedProcess::end);
         processes.close();
         coordinators.forEach(one -> {
-            one.toKafka.close();
+            one.toKafka.forEach(TcpCrusher::close);
             one.toRedis.close();
             one.fromAgents.close();
         });

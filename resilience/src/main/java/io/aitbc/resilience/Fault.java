@@ -5,6 +5,7 @@ import static io.aitbc.resilience.Pauses.pause;
 import io.aitbc.localstack.ManagedProcess;
 import io.aitbc.resilience.Cluster.Coordinator;
 import io.lettuce.core.RedisClient;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Random;
@@ -96,13 +97,82 @@ enum Fault {
     BROKER_KILLED("broker killed, restarted later") {
         @Override
         void inject(Run run, Random random) {
-            ManagedProcess broker = run.cluster().kafka();
-            run.during("kill -9 broker", () -> {
+            ManagedProcess broker = any(run.cluster().brokers(), random);
+            run.during("kill -9 " + broker.name(), () -> {
                 broker.kill();
                 pause(random, 0, 4);
                 broker.start();
-                run.awaitBroker();
+                run.awaitBrokers();
             });
+        }
+    },
+    REPLICA_KILLED("one of three brokers killed under load, and restarted when its partitions have new leaders") {
+        @Override
+        void prepare(Run run) {
+            run.useBrokers(3);
+        }
+
+        @Override
+        void inject(Run run, Random random) {
+            ManagedProcess broker = any(run.cluster().brokers(), random);
+            run.during("kill -9 " + broker.name(), () -> {
+                broker.kill();
+                pause(random, 12, 20);
+            });
+            broker.start();
+            run.awaitBrokers();
+        }
+    },
+    MOST_REPLICAS_KILLED("two of three brokers killed, restarted later") {
+        @Override
+        void prepare(Run run) {
+            run.useBrokers(3);
+        }
+
+        @Override
+        void inject(Run run, Random random) {
+            List<ManagedProcess> killed = new ArrayList<>(run.cluster().brokers());
+            killed.remove(random.nextInt(killed.size()));
+            run.during("kill -9 two brokers", () -> {
+                killed.forEach(ManagedProcess::kill);
+                pause(random, 5, 12);
+                killed.forEach(ManagedProcess::start);
+                run.awaitBrokers();
+            });
+        }
+    },
+    REPLICA_PAUSED("one of three brokers unresponsive (SIGSTOP) for 10 to 20 s") {
+        @Override
+        void prepare(Run run) {
+            run.useBrokers(3);
+        }
+
+        @Override
+        void inject(Run run, Random random) {
+            ManagedProcess broker = any(run.cluster().brokers(), random);
+            run.during("pause " + broker.name(), () -> {
+                broker.pause();
+                pause(random, 10, 20);
+                broker.resume();
+            });
+        }
+    },
+    REPLICAS_RESTARTED("rolling restart of three brokers") {
+        @Override
+        void prepare(Run run) {
+            run.useBrokers(3);
+        }
+
+        @Override
+        void inject(Run run, Random random) {
+            for (ManagedProcess broker : run.cluster().brokers()) {
+                run.during("restart " + broker.name(), () -> {
+                    broker.terminate();
+                    broker.start();
+                    run.awaitBrokers();
+                });
+                pause(random, 5, 8);
+            }
         }
     },
     BROKER_DISK_FULL("disk of the broker full, until space is freed") {
@@ -117,10 +187,11 @@ enum Fault {
                 run.fillDisk();
                 pause(random, 3, 6);
                 run.freeDisk();
-                if (!run.cluster().kafka().isAlive()) {
-                    run.cluster().kafka().start();
+                ManagedProcess broker = run.cluster().brokers().get(0);
+                if (!broker.isAlive()) {
+                    broker.start();
                 }
-                run.awaitBroker();
+                run.awaitBrokers();
             });
         }
     },
@@ -166,14 +237,15 @@ enum Fault {
         @Override
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
-            disconnect(run, coordinator.toRedis(), coordinator.process().name() + " from redis", random);
+            disconnect(
+                    run, List.of(coordinator.toRedis()), coordinator.process().name() + " from redis", random);
         }
     },
     BROKER_UNREACHABLE("coordinator partitioned from the broker: refused, or no answer") {
         @Override
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
-            disconnect(run, coordinator.toKafka(), coordinator.process().name() + " from the broker", random);
+            disconnect(run, coordinator.toKafka(), coordinator.process().name() + " from Kafka", random);
         }
     },
     AGENTS_UNREACHABLE("half of the agents pull, and are partitioned from a coordinator: refused, or no answer") {
@@ -187,7 +259,7 @@ enum Fault {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
             disconnect(
                     run,
-                    coordinator.fromAgents(),
+                    List.of(coordinator.fromAgents()),
                     "agents from " + coordinator.process().name(),
                     random);
         }
@@ -289,18 +361,18 @@ enum Fault {
         return all.get(random.nextInt(all.size()));
     }
 
-    private static void disconnect(Run run, TcpCrusher way, String what, Random random) {
+    private static void disconnect(Run run, List<TcpCrusher> ways, String what, Random random) {
         if (random.nextBoolean()) {
             run.during("disconnect " + what, () -> {
-                way.close();
+                ways.forEach(TcpCrusher::close);
                 pause(random, 3, 14);
-                way.open();
+                ways.forEach(TcpCrusher::open);
             });
         } else {
             run.during("no answer to " + what, () -> {
-                way.freeze();
+                ways.forEach(TcpCrusher::freeze);
                 pause(random, 3, 14);
-                way.unfreeze();
+                ways.forEach(TcpCrusher::unfreeze);
             });
         }
     }

@@ -41,6 +41,7 @@ final class Run {
     private static final int AGENTS_PER_PROCESS = 5;
     private static final int DEFAULT_CAPACITY = 8;
     private static final int DISK_MIB = 256;
+    private static final String FIRST_BROKER = "kafka-1";
     private static final Duration END_TIMEOUT = Duration.ofMinutes(4);
 
     private final List<Fault> faults;
@@ -56,6 +57,7 @@ final class Run {
     private int capacity = DEFAULT_CAPACITY;
     private boolean diskIsLimited;
     private boolean halfPulls;
+    private int brokerCount = 1;
     private Cluster cluster;
 
     /**
@@ -136,9 +138,14 @@ final class Run {
         halfPulls = true;
     }
 
+    /** At least that many brokers; with three, topics have three replicas, of which two must be in sync. */
+    void useBrokers(int count) {
+        brokerCount = Math.max(brokerCount, count);
+    }
+
     /** @throws UnsupportedOperationException if a file system cannot be mounted on this machine */
     void limitDisk() {
-        Path disk = folder.resolve("data").resolve("kafka");
+        Path disk = folder.resolve("data").resolve(FIRST_BROKER);
         try {
             Files.createDirectories(disk);
             if (run("mount", "-t", "tmpfs", "-o", "size=" + DISK_MIB + "m", "tmpfs", disk.toString()) != 0) {
@@ -163,7 +170,7 @@ final class Run {
     }
 
     private Path ballast() {
-        return cluster.data("kafka").resolve("ballast");
+        return cluster.data(FIRST_BROKER).resolve("ballast");
     }
 
     private static int run(String... command) {
@@ -180,16 +187,18 @@ final class Run {
         }
     }
 
-    void awaitBroker() {
-        String[] address = cluster.bootstrapServers().split(":");
-        await("the broker").atMost(Duration.ofMinutes(1)).until(() -> {
-            try (Socket socket = new Socket()) {
-                socket.connect(new InetSocketAddress(address[0], Integer.parseInt(address[1])), 1_000);
-                return true;
-            } catch (IOException e) {
-                return false;
-            }
-        });
+    void awaitBrokers() {
+        for (String server : cluster.bootstrapServers().split(",")) {
+            String[] address = server.split(":");
+            await("the broker").atMost(Duration.ofMinutes(1)).until(() -> {
+                try (Socket socket = new Socket()) {
+                    socket.connect(new InetSocketAddress(address[0], Integer.parseInt(address[1])), 1_000);
+                    return true;
+                } catch (IOException e) {
+                    return false;
+                }
+            });
+        }
     }
 
     /** Publishes malformed records to every topic that coordinators consume. */
@@ -221,7 +230,7 @@ final class Run {
             }
             Files.createDirectories(folder);
             faults.forEach(fault -> fault.prepare(this));
-            try (Cluster started = new Cluster(folder, coordinatorCount, settings)) {
+            try (Cluster started = new Cluster(folder, brokerCount, coordinatorCount, settings)) {
                 cluster = started;
                 return playOnCluster();
             }
@@ -229,7 +238,7 @@ final class Run {
             throw new UncheckedIOException(e);
         } finally {
             if (diskIsLimited) {
-                run("umount", folder.resolve("data").resolve("kafka").toString());
+                run("umount", folder.resolve("data").resolve(FIRST_BROKER).toString());
             }
         }
     }

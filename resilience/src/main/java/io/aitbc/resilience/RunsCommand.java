@@ -51,6 +51,11 @@ final class RunsCommand implements Callable<Integer> {
     private int coordinators = 2;
 
     @Option(
+            names = "--brokers",
+            description = "Number of brokers; ${DEFAULT-VALUE} by default. Some faults have three in any case.")
+    private int brokers = 1;
+
+    @Option(
             names = "--folder",
             description = "Folder for ledgers, logs, charts and reports; ${DEFAULT-VALUE} by default.")
     private Path folder = Path.of("target", "resilience");
@@ -82,6 +87,7 @@ final class RunsCommand implements Callable<Integer> {
                 coordinators,
                 ofRun,
                 security ? Cluster.SECURED : List.of());
+        run.useBrokers(brokers);
         try {
             Run.Outcome outcome = run.play();
             outcomes.add(outcome);

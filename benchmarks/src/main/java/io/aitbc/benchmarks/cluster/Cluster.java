@@ -49,7 +49,7 @@ public final class Cluster implements AutoCloseable {
             throw new UncheckedIOException(e);
         }
         processes = new ProcessCluster(
-                folder, Cluster::launch, BROKER, LocalStack.freePort(), LocalRedis::startInstalled, Map.of());
+                folder, Cluster::launch, BROKER, LocalStack.freePort(), LocalRedis::startInstalled, List.of(Map.of()));
         List<String> settings = Stream.concat(Stream.of("--aitbc.log.level=WARN"), Stream.of(coordinatorSettings))
                 .toList();
         for (int i = 0; i < coordinatorCount; i++) {

@@ -111,6 +111,11 @@ class ServiceController {
         boolean up() {
             return state.equals("up");
         }
+
+        /** @param warnings sentences that are worth a look while it is up */
+        State with(List<String> warnings) {
+            return !up() || detail != null || warnings.isEmpty() ? this : up(String.join(" ", warnings));
+        }
     }
 
     record HealthResponse(
@@ -129,15 +134,16 @@ class ServiceController {
     @Operation(
             summary = "Health check: 503 if Kafka, Redis, dispatch, topics or threads are down",
             description =
-                    "Kafka is up if a probe record can be produced and consumed, Redis if it accepts a write. `topics` is down while"
+                    "Kafka is up if a probe record can be produced and consumed, Redis if it accepts a write; their `detail` then names settings that"
+                            + " allow the loss of acknowledged tasks. `topics` is down while"
                             + " a shared topic is missing or has no leader, `threads` while a thread fails, is stuck or has ended. `topics` also names"
                             + " open transactions that hold back records, and `dispatch` a backlog that is full. `history` is off, up, or down while"
                             + " its database cannot be written; then searches fail, and the status stays healthy.")
     @ApiResponse(responseCode = "200", description = "Healthy")
     @ApiResponse(responseCode = "503", description = "Unhealthy")
     ResponseEntity<HealthResponse> health() throws InterruptedException {
-        State ofKafka = kafkaState();
-        State ofRedis = redisState();
+        State ofKafka = kafkaState().with(coordinator.kafkaWarnings());
+        State ofRedis = redisState().with(coordinator.redisWarnings());
         State ofDispatch = dispatchState(ofRedis);
         State ofTopics = topicsState();
         State ofThreads = threadsState();

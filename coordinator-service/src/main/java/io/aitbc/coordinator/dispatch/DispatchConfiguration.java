@@ -8,6 +8,8 @@ import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.event.EventOutbox;
 import io.aitbc.coordinator.event.TaskEvents;
+import io.aitbc.coordinator.kafka.CoordinatorId;
+import io.aitbc.coordinator.kafka.GroupMembers;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.kafka.TopicSettings;
@@ -19,7 +21,6 @@ import io.aitbc.coordinator.queue.LedgerTopic;
 import io.aitbc.coordinator.queue.QueuePeek;
 import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.queue.TaskArchive;
-import io.aitbc.coordinator.queue.TaskIds;
 import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
 import io.aitbc.coordinator.redis.Redis;
@@ -68,11 +69,6 @@ class DispatchConfiguration {
         long share = Runtime.getRuntime().maxMemory() / FETCHES_IN_HEAP;
         return (int)
                 Math.max(ConsumerConfig.DEFAULT_MAX_PARTITION_FETCH_BYTES, Math.min(MAX_PARTITION_FETCH_BYTES, share));
-    }
-
-    @Bean
-    CoordinatorId coordinatorId() {
-        return new CoordinatorId(TaskIds.next());
     }
 
     @Bean
@@ -306,6 +302,11 @@ class DispatchConfiguration {
     @Bean(destroyMethod = "")
     LaneStatsReporter laneStatsReporter(CoordinatorId id, Dispatcher dispatcher, Redis redis, Clock clock) {
         return new LaneStatsReporter(id.text(), dispatcher, redis, clock);
+    }
+
+    @Bean(destroyMethod = "")
+    FailureDetector failureDetector(CoordinatorId id, Redis redis, GroupMembers members) {
+        return new FailureDetector(id, redis, members);
     }
 
     @Bean(destroyMethod = "")

@@ -26,6 +26,7 @@ import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.RebalanceInProgressException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -232,7 +233,13 @@ public final class ConsumerLoop implements AutoCloseable {
         }
         offsets.keySet().retainAll(consumer.assignment());
         if (!offsets.isEmpty()) {
-            consumer.commitSync(offsets, COMMIT_TIMEOUT);
+            try {
+                consumer.commitSync(offsets, COMMIT_TIMEOUT);
+            } catch (RebalanceInProgressException e) {
+                // The next polls complete the rebalance; they are committed after that.
+                log.atTrace().addKeyValue("loop", name).log("Not committed: {}", e.toString());
+                return;
+            }
         }
         for (int i = 0; i < count; i++) {
             pending.remove();

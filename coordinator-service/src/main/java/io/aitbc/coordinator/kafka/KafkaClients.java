@@ -9,9 +9,11 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.function.Function;
 import org.apache.kafka.clients.CommonClientConfigs;
+import org.apache.kafka.clients.consumer.CloseOptions;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -34,6 +36,11 @@ public final class KafkaClients {
     /** Timeout of standalone consumers. Short, because callers wait for their reads. */
     private static final int STANDALONE_CONSUMER_TIMEOUT_MS = 10_000;
 
+    /** The shortest that brokers allow by default. */
+    private static final int SESSION_TIMEOUT_MS = 6_000;
+    /** Members hear of a rebalance with their next heartbeat. */
+    private static final int HEARTBEAT_INTERVAL_MS = 500;
+
     private static final int RANGE_FETCH_WAIT_MS = 10;
     private static final int SHORT_FETCH_BYTES = 64 * 1024;
     private static final int SHORT_FETCH_RECORDS = 2_000;
@@ -52,27 +59,50 @@ public final class KafkaClients {
 
     private final Map<String, Object> consumerBase;
     private final Map<String, Object> producerBase;
+    private final CoordinatorId id;
     private final MeterRegistry meters;
+    private final Set<String> groups = ConcurrentHashMap.newKeySet();
 
-    public KafkaClients(ConsumerFactory<?, ?> consumers, ProducerFactory<?, ?> producers, MeterRegistry meters) {
+    public KafkaClients(
+            ConsumerFactory<?, ?> consumers, ProducerFactory<?, ?> producers, CoordinatorId id, MeterRegistry meters) {
+        this.id = id;
         this.meters = meters;
         this.consumerBase = consumers.getConfigurationProperties();
         this.producerBase = producers.getConfigurationProperties();
     }
 
-    /** A group consumer that shares partitions with the other coordinators. Uses range assignment, so that topics stay co-partitioned. */
+    /**
+     * A group consumer that shares partitions with the other coordinators. It uses the classic protocol, in which the session timeout is the
+     * client's choice, see docs/rationale.md, and is a static member, so that others can remove it, see {@link GroupMembers}. On close it
+     * leaves the group.
+     */
     public KafkaConsumer<byte[], byte[]> groupConsumer(String group, Map<String, Object> extra) {
         Map<String, Object> config = consumerConfig();
         config.put(ConsumerConfig.GROUP_ID_CONFIG, group);
-        config.put(ConsumerConfig.GROUP_PROTOCOL_CONFIG, "consumer");
-        config.put(ConsumerConfig.GROUP_REMOTE_ASSIGNOR_CONFIG, "range");
+        config.put(ConsumerConfig.GROUP_INSTANCE_ID_CONFIG, id.text());
+        config.put(ConsumerConfig.GROUP_PROTOCOL_CONFIG, "classic");
+        config.put(ConsumerConfig.PARTITION_ASSIGNMENT_STRATEGY_CONFIG, CopartitionAssignor.class.getName());
+        config.putIfAbsent(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG, SESSION_TIMEOUT_MS);
+        config.putIfAbsent(ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG, HEARTBEAT_INTERVAL_MS);
         config.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed");
         config.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
         config.putAll(extra);
         KafkaConsumer<byte[], byte[]> consumer =
-                new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+                new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer()) {
+                    @Override
+                    public void close() {
+                        // By default, a static member keeps its partitions until its session times out.
+                        close(CloseOptions.groupMembershipOperation(CloseOptions.GroupMembershipOperation.LEAVE_GROUP));
+                    }
+                };
+        groups.add(group);
         registerMetrics(group, consumer.metrics().values());
         return consumer;
+    }
+
+    /** The groups that this coordinator has been a member of. */
+    Set<String> groups() {
+        return groups;
     }
 
     /** A consumer of manually assigned partitions, without a group. Also reads records of open and aborted transactions. */

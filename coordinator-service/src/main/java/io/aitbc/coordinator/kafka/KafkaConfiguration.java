@@ -7,6 +7,7 @@ import java.util.Map;
 import org.apache.kafka.clients.CommonClientConfigs;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
+import org.apache.kafka.common.Uuid;
 import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.boot.kafka.autoconfigure.DefaultKafkaConsumerFactoryCustomizer;
@@ -26,8 +27,19 @@ class KafkaConfiguration {
     }
 
     @Bean
-    KafkaClients kafkaClients(ConsumerFactory<?, ?> consumers, ProducerFactory<?, ?> producers, MeterRegistry meters) {
-        return new KafkaClients(consumers, producers, meters);
+    CoordinatorId coordinatorId() {
+        return new CoordinatorId(Uuid.randomUuid().toString());
+    }
+
+    @Bean
+    KafkaClients kafkaClients(
+            ConsumerFactory<?, ?> consumers, ProducerFactory<?, ?> producers, CoordinatorId id, MeterRegistry meters) {
+        return new KafkaClients(consumers, producers, id, meters);
+    }
+
+    @Bean
+    GroupMembers groupMembers(Admin admin, KafkaClients clients) {
+        return new GroupMembers(admin, clients);
     }
 
     @Bean

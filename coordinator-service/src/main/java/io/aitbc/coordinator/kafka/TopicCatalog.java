@@ -17,16 +17,22 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.locks.ReentrantLock;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.Config;
+import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.config.TopicConfig;
+import org.apache.kafka.common.errors.AuthorizationException;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.TopicAuthorizationException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.internals.Topic;
 
 /** Creates missing topics; does not rely on broker auto-creation. Thread-safe. */
 public final class TopicCatalog {
@@ -43,6 +49,9 @@ public final class TopicCatalog {
     public static final int AGENT_TOPIC_INDEX_BYTES = 1024 * 1024;
 
     private static final Duration EVENT_RETENTION = Duration.ofDays(7);
+
+    private static final List<String> INTERNAL_TOPICS =
+            List.of(Topic.GROUP_METADATA_TOPIC_NAME, Topic.TRANSACTION_STATE_TOPIC_NAME);
 
     private final Admin admin;
     private final Topics topics;
@@ -69,6 +78,61 @@ public final class TopicCatalog {
     /** Creates the named shared topics. */
     void createShared(Set<String> names) throws InterruptedException {
         create(shared().stream().filter(topic -> names.contains(topic.name())).toList());
+    }
+
+    /**
+     * Settings of Kafka with which acknowledged records can be lost, see {@link TopicDurability#problems}: of the shared topics, and of the
+     * topics in which Kafka keeps offsets and transactions.
+     */
+    public List<String> durabilityProblems() throws InterruptedException {
+        int brokers = get(admin.describeCluster().nodes()).size();
+        if (brokers == 1) {
+            return List.of();
+        }
+        List<String> names =
+                new ArrayList<>(shared().stream().map(NewTopic::name).toList());
+        names.addAll(INTERNAL_TOPICS);
+        List<TopicDurability> found = new ArrayList<>();
+        Map<String, KafkaFuture<TopicDescription>> descriptions =
+                admin.describeTopics(names).topicNameValues();
+        for (String name : names) {
+            try {
+                int replicas = get(Objects.requireNonNull(descriptions.get(name))).partitions().stream()
+                        .mapToInt(partition -> partition.replicas().size())
+                        .min()
+                        .orElse(0);
+                ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, name);
+                Config config = Objects.requireNonNull(
+                        get(admin.describeConfigs(List.of(resource)).all()).get(resource));
+                found.add(new TopicDurability(
+                        name,
+                        replicas,
+                        Integer.parseInt(value(config, TopicConfig.MIN_IN_SYNC_REPLICAS_CONFIG, "1")),
+                        Boolean.parseBoolean(
+                                value(config, TopicConfig.UNCLEAN_LEADER_ELECTION_ENABLE_CONFIG, "false"))));
+            } catch (UnknownTopicOrPartitionException e) {
+                // Kafka creates its own when they are first used.
+            } catch (AuthorizationException e) {
+                if (!INTERNAL_TOPICS.contains(name)) {
+                    return List.of(
+                            "The settings of topics were not checked: reading them is not authorized (DescribeConfigs).");
+                }
+            }
+        }
+        return TopicDurability.problems(brokers, found);
+    }
+
+    private static String value(Config config, String name, String otherwise) {
+        ConfigEntry entry = config.get(name);
+        return entry == null || entry.value() == null ? otherwise : entry.value();
+    }
+
+    private static <T> T get(KafkaFuture<T> future) throws InterruptedException {
+        try {
+            return future.get();
+        } catch (ExecutionException e) {
+            throw failure(e);
+        }
     }
 
     /** The shared topics: all that do not belong to one agent. */

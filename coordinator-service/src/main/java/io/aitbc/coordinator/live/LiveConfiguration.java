@@ -2,8 +2,8 @@ package io.aitbc.coordinator.live;
 
 import io.aitbc.coordinator.Coordinator;
 import io.aitbc.coordinator.dispatch.ClusterControl;
-import io.aitbc.coordinator.dispatch.CoordinatorId;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
+import io.aitbc.coordinator.kafka.CoordinatorId;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.stats.ClusterFeed;
 import io.aitbc.coordinator.stats.ClusterStats;

@@ -20,6 +20,8 @@ public final class Keys {
     public static final String TASK_STATS = "stats:tasks";
     /** Hash: coordinator id → latest report of its lane, as JSON. */
     public static final String COORDINATORS = "stats:coordinators";
+    /** Hash: coordinator id → number of heartbeats that it has sent to other coordinators. */
+    public static final String ALIVE = "stats:alive";
     /** Channel, see {@link Redis#channel}: notices of changes to agents. */
     public static final String AGENT_EVENTS = "agent_events";
     /** Channel, see {@link Redis#channel}: coordinators' wants, for tasks that wait for full agents. */

@@ -186,6 +186,11 @@ public final class Redis implements AutoCloseable {
         }
     }
 
+    /** Settings of Redis with which it can lose or forget what it has acknowledged, one sentence each. */
+    public List<String> durabilityProblems() {
+        return RedisDurability.problems(sync().info());
+    }
+
     /** Parses a counter: 0 if it is missing, or is not a number and has not been quarantined yet. */
     public static long count(@Nullable String text) {
         try {

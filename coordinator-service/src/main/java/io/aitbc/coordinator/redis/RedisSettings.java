@@ -1,19 +1,25 @@
 package io.aitbc.coordinator.redis;
 
+import io.lettuce.core.RedisURI;
 import io.lettuce.core.SslOptions;
 import java.io.File;
 import java.util.Optional;
 import org.springframework.boot.context.properties.ConfigurationProperties;
 
 /**
- * Certificates for TLS, which is used if the URL begins with {@code rediss://}. Each is the name of a PEM file, or empty.
+ * The connection to Redis. Certificates are used for TLS, if the URL begins with {@code rediss}; each is the name of a PEM file, or empty.
  *
+ * @param url in the syntax of Lettuce, such as {@code redis-sentinel://host-1,host-2,host-3/0#primary}
  * @param caCertificate of the authorities that are trusted; empty: those that Java trusts
  * @param clientCertificate the coordinator's own certificate
  * @param clientKey its private key; empty: it is in the file of the certificate
  */
 @ConfigurationProperties("aitbc.redis")
-record RedisSettings(String caCertificate, String clientCertificate, String clientKey) {
+record RedisSettings(String url, String caCertificate, String clientCertificate, String clientKey) {
+    RedisURI uri() {
+        return RedisURI.create(url.trim());
+    }
+
     /** Empty if no certificate is set. */
     Optional<SslOptions> sslOptions() {
         if (caCertificate.isBlank() && clientCertificate.isBlank()) {

@@ -54,7 +54,7 @@ final class InFlight {
 
     /**
      * Results settled up to this long before count as well: a task whose owner died before committing its offset is read again by the next
-     * owner of its partition, which follows within the session timeout of the group (45 s by default).
+     * owner of its partition, which follows within seconds, or the session timeout of the group if an operator has raised it.
      */
     private static final Duration MAX_TAKEOVER_TIME = Duration.ofMinutes(1);
 

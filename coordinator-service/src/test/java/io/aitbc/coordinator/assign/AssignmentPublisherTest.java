@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.CoordinatorId;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.kafka.TopicSettings;
@@ -39,6 +40,7 @@ class AssignmentPublisherTest {
         KafkaClients clients = new KafkaClients(
                 new DefaultKafkaConsumerFactory<>(servers),
                 new DefaultKafkaProducerFactory<>(servers),
+                new CoordinatorId("test"),
                 new SimpleMeterRegistry());
         AtomicInteger producers = new AtomicInteger();
         List<String> agentIds =

@@ -35,6 +35,7 @@ class TopicFollowerTest {
         KafkaClients clients = new KafkaClients(
                 new DefaultKafkaConsumerFactory<>(servers),
                 new DefaultKafkaProducerFactory<>(servers),
+                new CoordinatorId("test"),
                 new SimpleMeterRegistry());
         Topics topics = new Topics("followed.");
         Duration hour = Duration.ofHours(1);

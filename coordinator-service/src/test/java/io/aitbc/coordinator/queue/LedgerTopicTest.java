@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.CommitTag;
+import io.aitbc.coordinator.kafka.CoordinatorId;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.kafka.TopicCatalog;
@@ -41,6 +42,7 @@ class LedgerTopicTest {
     private final KafkaClients clients = new KafkaClients(
             new DefaultKafkaConsumerFactory<>(servers),
             new DefaultKafkaProducerFactory<>(servers),
+            new CoordinatorId("test"),
             new SimpleMeterRegistry());
     private final TopicPartition partition = new TopicPartition("tasks.normal", (int) (System.nanoTime() & 0xFFFF));
     private Admin admin;

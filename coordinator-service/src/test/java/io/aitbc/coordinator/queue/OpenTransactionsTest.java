@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.CoordinatorId;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.localstack.LocalStack;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -49,6 +50,7 @@ class OpenTransactionsTest {
                 }
             },
             new DefaultKafkaProducerFactory<>(servers),
+            new CoordinatorId("test"),
             new SimpleMeterRegistry());
     private Topics topics;
     private KafkaProducer<String, String> hanging;

@@ -6,9 +6,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.kafka.common.acl.AccessControlEntry;
 import org.apache.kafka.common.acl.AclBinding;
@@ -76,7 +78,8 @@ final class KafkaAcls {
             String value = words[i + 1];
             switch (words[i]) {
                 case "--allow-principal" -> principal = value;
-                case "--operation" -> operations.add(AclOperation.fromString(value));
+                case "--operation" ->
+                    operations.add(AclOperation.fromString(value.replaceAll("(?<=[a-z])(?=[A-Z])", "_")));
                 case "--resource-pattern-type" -> pattern = PatternType.valueOf(value.toUpperCase(Locale.ROOT));
                 case "--topic" -> resources.add(Map.entry(ResourceType.TOPIC, value));
                 case "--group" -> resources.add(Map.entry(ResourceType.GROUP, value));
@@ -116,7 +119,10 @@ final class KafkaAcls {
         return rows;
     }
 
-    private static String capitalized(String word) {
-        return word.charAt(0) + word.substring(1).toLowerCase(Locale.ROOT);
+    /** As in Kafka's commands: DescribeConfigs for DESCRIBE_CONFIGS. */
+    private static String capitalized(String name) {
+        return Arrays.stream(name.split("_"))
+                .map(word -> word.charAt(0) + word.substring(1).toLowerCase(Locale.ROOT))
+                .collect(Collectors.joining());
     }
 }

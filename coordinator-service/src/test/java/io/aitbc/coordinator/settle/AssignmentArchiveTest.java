@@ -8,6 +8,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.CoordinatorId;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.localstack.LocalStack;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -41,6 +42,7 @@ class AssignmentArchiveTest {
         clients = new KafkaClients(
                 new DefaultKafkaConsumerFactory<>(servers),
                 new DefaultKafkaProducerFactory<>(servers),
+                new CoordinatorId("test"),
                 new SimpleMeterRegistry());
         producer = clients.producer("test", Duration.ZERO, Duration.ofMinutes(1), Map.of());
         try (Admin admin = Admin.create(servers)) {

@@ -15,6 +15,7 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.event.TaskEvents;
+import io.aitbc.coordinator.kafka.CoordinatorId;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.kafka.TopicHistory;
@@ -102,6 +103,7 @@ class RequeuerTest {
         clients = new KafkaClients(
                 new DefaultKafkaConsumerFactory<>(servers),
                 new DefaultKafkaProducerFactory<>(servers),
+                new CoordinatorId("test"),
                 new SimpleMeterRegistry());
         admin = Admin.create(servers);
         TopicCatalog catalog = new TopicCatalog(
