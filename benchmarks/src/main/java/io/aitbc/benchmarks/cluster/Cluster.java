@@ -93,7 +93,7 @@ public final class Cluster implements AutoCloseable {
     }
 
     public Duration kafkaCpu() {
-        return processes.kafka().cpu();
+        return processes.brokers().get(0).cpu();
     }
 
     public static Duration cpu(ProcessHandle process) {
