@@ -224,14 +224,28 @@ public final class Coordinator implements SmartLifecycle {
 
     /** @throws IllegalStateException if there are problems, and settings are strict */
     private void checkDurability() throws InterruptedException {
-        kafkaWarnings = catalog.durabilityProblems();
-        redisWarnings = redis.durabilityProblems();
+        kafkaWarnings = problemsFound("Kafka's topics", catalog::durabilityProblems);
+        redisWarnings = problemsFound("Redis", redis::durabilityProblems);
         List<String> all =
                 Stream.concat(kafkaWarnings.stream(), redisWarnings.stream()).toList();
         if (strict && !all.isEmpty()) {
             throw new IllegalStateException(String.join(" ", all));
         }
         all.forEach(problem -> log.warn("Unsafe setting: {}", problem));
+    }
+
+    /** A check that fails, as where it is not permitted, must not keep the coordinator from starting. */
+    private static List<String> problemsFound(String of, Check check) throws InterruptedException {
+        try {
+            return check.problems();
+        } catch (RuntimeException e) {
+            return List.of("The settings of " + of + " were not checked: "
+                    + NestedExceptionUtils.getMostSpecificCause(e).getMessage() + ".");
+        }
+    }
+
+    private interface Check {
+        List<String> problems() throws InterruptedException;
     }
 
     private interface Attempt {

@@ -150,7 +150,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
     private static boolean isUsable(RedisURI uri) {
         // The parser takes a host it cannot split (a name with an underscore, a non-numeric port) for a name with a
         // colon.
-        return uri.getSentinels().isEmpty() ? !uri.getHost().matches("[^\\[].*:.*") : uri.getSentinelMasterId() != null;
+        return !uri.getSentinels().isEmpty() || !uri.getHost().matches("[^\\[].*:.*");
     }
 
     private static void checkKafkaConfig(String file) {

@@ -52,7 +52,7 @@ public final class LocalKafka implements AutoCloseable {
         }
     }
 
-    /** What tests change, because they start many groups of one member: as a broker of its own has it. */
+    /** Kafka's default, which tests override because they start many groups with a single member. */
     private static final Map<String, String> DEFAULT_GROUP_SETTINGS =
             Map.of("group.initial.rebalance.delay.ms", "3000");
 

@@ -20,10 +20,10 @@ import org.jspecify.annotations.Nullable;
 /** Kafka and Redis for a test: on free ports, in a temporary folder that is deleted on close. */
 public final class LocalStack implements AutoCloseable {
     private static final String HOST = "127.0.0.1";
-    private final Path folder;
     /** The last brokers of a cluster that is stopped would wait five minutes for a majority. */
     private static final Map<String, String> SETTINGS = Map.of("controlled.shutdown.enable", "false");
 
+    private final Path folder;
     private static final int MIN_PORT = 15_000;
     /** The start of the ephemeral port range on Linux; it is higher on other systems. */
     private static final int EPHEMERAL_PORTS_START = 32_768;
@@ -98,19 +98,6 @@ public final class LocalStack implements AutoCloseable {
     public void startKafka() {
         // A broker waits until a majority is running.
         nodes.parallelStream().forEach(this::startBroker);
-    }
-
-    /** Stops one broker of a cluster. */
-    public void stopBroker(int id) {
-        LocalKafka broker = brokers.remove(nodes.get(id - 1));
-        if (broker != null) {
-            broker.close();
-        }
-    }
-
-    /** Restarts one broker of a cluster on the same port and data. */
-    public void startBroker(int id) {
-        startBroker(nodes.get(id - 1));
     }
 
     private void startBroker(LocalKafka.Node node) {

@@ -106,12 +106,7 @@ enum Fault {
             });
         }
     },
-    REPLICA_KILLED("one of three brokers killed under load, and restarted when its partitions have new leaders") {
-        @Override
-        void prepare(Run run) {
-            run.useBrokers(3);
-        }
-
+    REPLICA_KILLED("one of three brokers killed under load, and restarted when its partitions have new leaders", 3) {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess broker = any(run.cluster().brokers(), random);
@@ -123,12 +118,7 @@ enum Fault {
             run.awaitBrokers();
         }
     },
-    MOST_REPLICAS_KILLED("two of three brokers killed, restarted later") {
-        @Override
-        void prepare(Run run) {
-            run.useBrokers(3);
-        }
-
+    MOST_REPLICAS_KILLED("two of three brokers killed, restarted later", 3) {
         @Override
         void inject(Run run, Random random) {
             List<ManagedProcess> killed = new ArrayList<>(run.cluster().brokers());
@@ -141,12 +131,7 @@ enum Fault {
             });
         }
     },
-    REPLICA_PAUSED("one of three brokers unresponsive (SIGSTOP) for 10 to 20 s") {
-        @Override
-        void prepare(Run run) {
-            run.useBrokers(3);
-        }
-
+    REPLICA_PAUSED("one of three brokers unresponsive (SIGSTOP) for 10 to 20 s", 3) {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess broker = any(run.cluster().brokers(), random);
@@ -157,12 +142,7 @@ enum Fault {
             });
         }
     },
-    REPLICAS_RESTARTED("rolling restart of three brokers") {
-        @Override
-        void prepare(Run run) {
-            run.useBrokers(3);
-        }
-
+    REPLICAS_RESTARTED("rolling restart of three brokers", 3) {
         @Override
         void inject(Run run, Random random) {
             for (ManagedProcess broker : run.cluster().brokers()) {
@@ -334,9 +314,20 @@ enum Fault {
     };
 
     private final String description;
+    private final int brokers;
 
     Fault(String description) {
+        this(description, 1);
+    }
+
+    /** @param brokers the least number that it makes sense with */
+    Fault(String description, int brokers) {
         this.description = description;
+        this.brokers = brokers;
+    }
+
+    int brokers() {
+        return brokers;
     }
 
     String description() {

@@ -229,7 +229,10 @@ final class Run {
                 FileSystemUtils.deleteRecursively(folder.resolve(name));
             }
             Files.createDirectories(folder);
-            faults.forEach(fault -> fault.prepare(this));
+            faults.forEach(fault -> {
+                useBrokers(fault.brokers());
+                fault.prepare(this);
+            });
             try (Cluster started = new Cluster(folder, brokerCount, coordinatorCount, settings)) {
                 cluster = started;
                 return playOnCluster();

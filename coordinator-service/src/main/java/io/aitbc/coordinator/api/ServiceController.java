@@ -134,8 +134,8 @@ class ServiceController {
     @Operation(
             summary = "Health check: 503 if Kafka, Redis, dispatch, topics or threads are down",
             description =
-                    "Kafka is up if a probe record can be produced and consumed, Redis if it accepts a write; their `detail` then names settings that"
-                            + " allow the loss of acknowledged tasks. `topics` is down while"
+                    "Kafka is up if a probe record can be produced and consumed, Redis if it accepts a write; their `detail` then names unsafe"
+                            + " settings. `topics` is down while"
                             + " a shared topic is missing or has no leader, `threads` while a thread fails, is stuck or has ended. `topics` also names"
                             + " open transactions that hold back records, and `dispatch` a backlog that is full. `history` is off, up, or down while"
                             + " its database cannot be written; then searches fail, and the status stays healthy.")

@@ -287,7 +287,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         return !paused.isEmpty();
     }
 
-    /** Pauses full partitions in a single call, since each call waits for the consumer's own thread. */
+    /** Pauses full partitions, in a single call. */
     void pauseFull(Set<TopicPartition> partitions) {
         Set<TopicPartition> full = partitions.stream()
                 .filter(partition -> lane.isFull(consumer.id(partition)))

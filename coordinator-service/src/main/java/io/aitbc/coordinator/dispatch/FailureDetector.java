@@ -6,18 +6,17 @@ import io.aitbc.coordinator.kafka.CoordinatorId;
 import io.aitbc.coordinator.kafka.GroupMembers;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
+import io.lettuce.core.RedisException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeoutException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Sends heartbeats through Redis, and removes coordinators that have fallen silent from the consumer groups, so that the others take over
- * their partitions before the session timeout of the group. One that was only slow rejoins. It changes nothing about safety: two owners
- * of a partition are told apart by the fence in Redis, as after a session timeout.
+ * their partitions before the session timeout of the group. One that was only slow rejoins. Safety does not depend on it: if two
+ * coordinators own a partition for a while, the fence in Redis admits one attempt of each task, as after a session timeout.
  */
 public final class FailureDetector implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(FailureDetector.class);
@@ -56,18 +55,39 @@ public final class FailureDetector implements BackgroundService {
         return job.problems();
     }
 
-    private void beat() throws InterruptedException, ExecutionException, TimeoutException {
+    private void beat() {
         redis.sync().hset(Keys.ALIVE, coordinatorId, String.valueOf(counter++));
         Map<String, String> counters = redis.sync().hgetall(Keys.ALIVE);
         for (String silent : suspicions.update(counters, System.nanoTime())) {
-            if (members.remove(silent)) {
+            // One coordinator removes it. If it is only slow, its next heartbeat adds it again.
+            if (redis.sync().hdel(Keys.ALIVE, silent) == 1) {
+                remove(silent, counters.getOrDefault(silent, ""));
+            }
+        }
+    }
+
+    /** Not awaited: while Kafka does not respond, this coordinator must not fall silent too. */
+    private void remove(String silent, String lastCounter) {
+        members.remove(silent).whenComplete((wasMember, failure) -> {
+            if (failure != null) {
+                log.atWarn()
+                        .addKeyValue("coordinator", silent)
+                        .log("A silent coordinator could not be removed, will retry: {}", failure.toString());
+                suspectAgain(silent, lastCounter);
+            } else if (wasMember) {
                 log.atWarn()
                         .addKeyValue("coordinator", silent)
                         .addKeyValue("timeout_ms", TIMEOUT.toMillis())
                         .log("A coordinator sends no heartbeats: the others take over its partitions");
             }
-            // If it is only slow, its next heartbeat brings it back.
-            redis.sync().hdel(Keys.ALIVE, silent);
+        });
+    }
+
+    private void suspectAgain(String silent, String lastCounter) {
+        try {
+            redis.async().hsetnx(Keys.ALIVE, silent, lastCounter);
+        } catch (RedisException e) {
+            log.atDebug().log("The session timeout decides: {}", e.toString());
         }
     }
 

@@ -236,7 +236,10 @@ public final class ConsumerLoop implements AutoCloseable {
             try {
                 consumer.commitSync(offsets, COMMIT_TIMEOUT);
             } catch (RebalanceInProgressException e) {
-                // The next polls complete the rebalance; they are committed after that.
+                // The next polls complete the rebalance, and the commit is repeated. That must not take long.
+                if (pending.size() > MAX_PENDING) {
+                    throw e;
+                }
                 log.atTrace().addKeyValue("loop", name).log("Not committed: {}", e.toString());
                 return;
             }

@@ -41,6 +41,9 @@ public final class KafkaClients {
     /** Members hear of a rebalance with their next heartbeat. */
     private static final int HEARTBEAT_INTERVAL_MS = 500;
 
+    /** In the classic protocol also the time for which a rebalance waits for a member that does not poll. */
+    private static final int MAX_POLL_INTERVAL_MS = 30_000;
+
     private static final int RANGE_FETCH_WAIT_MS = 10;
     private static final int SHORT_FETCH_BYTES = 64 * 1024;
     private static final int SHORT_FETCH_RECORDS = 2_000;
@@ -84,6 +87,7 @@ public final class KafkaClients {
         config.put(ConsumerConfig.PARTITION_ASSIGNMENT_STRATEGY_CONFIG, CopartitionAssignor.class.getName());
         config.putIfAbsent(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG, SESSION_TIMEOUT_MS);
         config.putIfAbsent(ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG, HEARTBEAT_INTERVAL_MS);
+        config.putIfAbsent(ConsumerConfig.MAX_POLL_INTERVAL_MS_CONFIG, MAX_POLL_INTERVAL_MS);
         config.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed");
         config.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
         config.putAll(extra);

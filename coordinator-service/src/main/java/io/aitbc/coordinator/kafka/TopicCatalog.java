@@ -19,6 +19,7 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.DescribeClusterOptions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.TopicDescription;
@@ -82,28 +83,31 @@ public final class TopicCatalog {
 
     /**
      * Settings of Kafka with which acknowledged records can be lost, see {@link TopicDurability#problems}: of the shared topics, and of the
-     * topics in which Kafka keeps offsets and transactions.
+     * topics in which Kafka keeps offsets and transactions, as far as the coordinator may describe these. None with a single broker, which has no choice.
      */
     public List<String> durabilityProblems() throws InterruptedException {
-        int brokers = get(admin.describeCluster().nodes()).size();
+        // Also those that are down: they come back without what only they had.
+        DescribeClusterOptions withFenced = new DescribeClusterOptions().includeFencedBrokers(true);
+        int brokers = get(admin.describeCluster(withFenced).nodes()).size();
         if (brokers == 1) {
             return List.of();
         }
         List<String> names =
                 new ArrayList<>(shared().stream().map(NewTopic::name).toList());
         names.addAll(INTERNAL_TOPICS);
-        List<TopicDurability> found = new ArrayList<>();
         Map<String, KafkaFuture<TopicDescription>> descriptions =
                 admin.describeTopics(names).topicNameValues();
+        Map<ConfigResource, KafkaFuture<Config>> configs = admin.describeConfigs(
+                        names.stream().map(TopicCatalog::resource).toList())
+                .values();
+        List<TopicDurability> found = new ArrayList<>();
         for (String name : names) {
             try {
                 int replicas = get(Objects.requireNonNull(descriptions.get(name))).partitions().stream()
                         .mapToInt(partition -> partition.replicas().size())
                         .min()
                         .orElse(0);
-                ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, name);
-                Config config = Objects.requireNonNull(
-                        get(admin.describeConfigs(List.of(resource)).all()).get(resource));
+                Config config = get(Objects.requireNonNull(configs.get(resource(name))));
                 found.add(new TopicDurability(
                         name,
                         replicas,
@@ -114,12 +118,15 @@ public final class TopicCatalog {
                 // Kafka creates its own when they are first used.
             } catch (AuthorizationException e) {
                 if (!INTERNAL_TOPICS.contains(name)) {
-                    return List.of(
-                            "The settings of topics were not checked: reading them is not authorized (DescribeConfigs).");
+                    throw new AuthorizationException("not authorized to read them (DescribeConfigs)", e);
                 }
             }
         }
         return TopicDurability.problems(brokers, found);
+    }
+
+    private static ConfigResource resource(String topic) {
+        return new ConfigResource(ConfigResource.Type.TOPIC, topic);
     }
 
     private static String value(Config config, String name, String otherwise) {

@@ -8,36 +8,34 @@ import java.util.function.Predicate;
 /**
  * The settings of a topic that decide whether an acknowledged record survives the loss of a broker.
  *
- * @param replicas of its partitions; the least of them
+ * @param replicas the smallest number of replicas of any partition
  * @param minInSyncReplicas how many replicas must have a record before it is acknowledged
  * @param uncleanElection whether a replica that lacks acknowledged records may become the leader
  */
-public record TopicDurability(String topic, int replicas, int minInSyncReplicas, boolean uncleanElection) {
+record TopicDurability(String topic, int replicas, int minInSyncReplicas, boolean uncleanElection) {
     /**
-     * What can be lost, one sentence for each setting; none with a single broker, which has no choice.
+     * What can be lost, one sentence for each setting.
      *
      * @param brokers how many there are
      */
-    public static List<String> problems(int brokers, Collection<TopicDurability> topics) {
+    static List<String> problems(int brokers, Collection<TopicDurability> topics) {
         List<String> problems = new ArrayList<>();
-        if (brokers > 1) {
-            add(
-                    problems,
-                    topics,
-                    topic -> topic.replicas == 1,
-                    "one replica on " + brokers + " brokers: the loss of a broker loses records"
-                            + " (AITBC_TOPICS_REPLICATION is for new topics, kafka-reassign-partitions for existing ones)");
-            add(
-                    problems,
-                    topics,
-                    topic -> topic.replicas > 1 && topic.minInSyncReplicas == 1,
-                    "min.insync.replicas=1: the loss of a broker can lose acknowledged records");
-            add(
-                    problems,
-                    topics,
-                    topic -> topic.replicas > 1 && topic.uncleanElection,
-                    "unclean.leader.election.enable=true: a replica without acknowledged records can become the leader");
-        }
+        add(
+                problems,
+                topics,
+                topic -> topic.replicas == 1,
+                "one replica on " + brokers + " brokers: the loss of a broker loses records"
+                        + " (AITBC_TOPICS_REPLICATION is for new topics, kafka-reassign-partitions for existing ones)");
+        add(
+                problems,
+                topics,
+                topic -> topic.replicas > 1 && topic.minInSyncReplicas == 1,
+                "min.insync.replicas=1: the loss of a broker can lose acknowledged records");
+        add(
+                problems,
+                topics,
+                topic -> topic.replicas > 1 && topic.uncleanElection,
+                "unclean.leader.election.enable=true: a replica without acknowledged records can become the leader");
         return problems;
     }
 

@@ -29,7 +29,8 @@ final class RedisDurability {
             problems.add("Redis has no append-only file: a restart loses what was written since the last snapshot,"
                     + " or everything (required: appendonly yes).");
         }
-        if (Redis.count(fields.get("connected_slaves")) > 0 && !fields.containsKey("min_slaves_good_slaves")) {
+        if (Redis.count(fields.get("connected_slaves")) > 1 && !fields.containsKey("min_slaves_good_slaves")) {
+            // With a single replica, the setting would stop writes while that one is down.
             problems.add("Redis has replicas and min-replicas-to-write 0: a failover can lose what it has acknowledged"
                     + " (recommended: 1).");
         }

@@ -20,6 +20,12 @@ record RedisSettings(String url, String caCertificate, String clientCertificate,
         return RedisURI.create(url.trim());
     }
 
+    /** Without the URL, which may have a password. */
+    @Override
+    public String toString() {
+        return "RedisSettings";
+    }
+
     /** Empty if no certificate is set. */
     Optional<SslOptions> sslOptions() {
         if (caCertificate.isBlank() && clientCertificate.isBlank()) {

@@ -16,7 +16,7 @@ class SuspicionsTest {
     }
 
     @Test
-    void acoordinatorIsSuspectedThreeSecondsAfterItsLastHeartbeat() {
+    void aCoordinatorIsSuspectedThreeSecondsAfterItsLastHeartbeat() {
         for (int second = 0; second < 3; second++) {
             assertThat(suspicions.update(counters(second, 7), second * SECOND)).isEmpty();
         }

@@ -7,12 +7,6 @@ import org.junit.jupiter.api.Test;
 
 class TopicDurabilityTest {
     @Test
-    void aSingleBrokerHasNoChoice() {
-        assertThat(TopicDurability.problems(1, List.of(new TopicDurability("tasks.normal", 1, 1, true))))
-                .isEmpty();
-    }
-
-    @Test
     void replicatedTopicsAreFine() {
         assertThat(TopicDurability.problems(3, List.of(new TopicDurability("tasks.normal", 3, 2, false))))
                 .isEmpty();

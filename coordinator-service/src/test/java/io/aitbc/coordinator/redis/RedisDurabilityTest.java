@@ -17,6 +17,7 @@ class RedisDurabilityTest {
                 "maxmemory:1000000;maxmemory_policy:volatile-ttl;aof_enabled:1 | maxmemory-policy volatile-ttl",
                 "aof_enabled:0;connected_slaves:0 | no append-only file",
                 "aof_enabled:1;connected_slaves:2 | min-replicas-to-write 0",
+                "aof_enabled:1;connected_slaves:1 |",
                 "aof_enabled:1;connected_slaves:2;min_slaves_good_slaves:2 |",
             })
     void aSettingThatCanLoseDataIsNamed(String info, String problem) {
