@@ -9,6 +9,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
@@ -78,10 +79,11 @@ public final class LocalKafka implements AutoCloseable {
                 .filter(node -> args[1].equals("" + node.id))
                 .findFirst()
                 .orElseThrow();
-        Map<Integer, Integer> proxied = Arrays.stream(args)
-                .skip(3)
-                .map(pair -> pair.split("=", -1))
-                .collect(Collectors.toMap(pair -> Integer.parseInt(pair[0]), pair -> Integer.parseInt(pair[1])));
+        Map<Integer, Integer> proxied = new LinkedHashMap<>();
+        for (String pair : List.of(args).subList(3, args.length)) {
+            String[] ports = pair.split("=", -1);
+            proxied.put(Integer.parseInt(ports[0]), Integer.parseInt(ports[1]));
+        }
         LocalKafka kafka = startNode(Path.of(args[0]), own, cluster, proxied, DEFAULT_GROUP_SETTINGS);
         Runtime.getRuntime().addShutdownHook(new Thread(kafka::close));
         new CountDownLatch(1).await();
@@ -121,14 +123,18 @@ public final class LocalKafka implements AutoCloseable {
      * Starts one node of a cluster. Returns once it has joined, for which a majority of the nodes must be starting or running.
      *
      * @param cluster all nodes
-     * @param proxied see {@link #start(Path, int, int, Map)}
+     * @param proxied see {@link #start(Path, int, int, Map)}; in the same order for all nodes, as a client learns of those with its own listener
      * @param settings by their names in {@code server.properties}
      */
     public static LocalKafka startNode(
             Path folder, Node node, List<Node> cluster, Map<Integer, Integer> proxied, Map<String, String> settings) {
         Properties properties = properties(folder, node, cluster);
         properties.putAll(settings);
-        proxied.forEach((own, told) -> addListener(properties, "PROXIED" + own, "PLAINTEXT", own, told));
+        // A client learns only of brokers that have a listener of the same name.
+        int number = 0;
+        for (Map.Entry<Integer, Integer> one : proxied.entrySet()) {
+            addListener(properties, "PROXIED" + number++, "PLAINTEXT", one.getKey(), one.getValue());
+        }
         return start(folder, node.port, properties);
     }
 
