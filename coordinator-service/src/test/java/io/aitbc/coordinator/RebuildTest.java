@@ -7,6 +7,7 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
+import io.aitbc.coordinator.redis.IndexMark;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.sync.RedisCommands;
@@ -613,7 +614,7 @@ class RebuildTest {
         long failed = failedScripts();
         await().atMost(LONG).until(() -> failedScripts() >= failed + 3);
 
-        redis.set("index:complete", "2 1");
+        IndexMark.set(redis, Instant.ofEpochMilli(1));
 
         coordinator.awaitTask(id, "completed");
         send("tasks.results", id, "the next one");

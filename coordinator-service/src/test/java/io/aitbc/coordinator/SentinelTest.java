@@ -9,8 +9,11 @@ import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.StatefulRedisConnection;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Map;
+import org.apache.kafka.clients.admin.Admin;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
 
 /** A Redis with a replica, under Sentinel. */
 class SentinelTest {
@@ -39,6 +42,54 @@ class SentinelTest {
                                 .asString())
                         .isEqualTo("assigned");
             }
+        }
+    }
+
+    /** The replica does not have what the primary acknowledged last: an attempt ended meanwhile, and its result was settled. */
+    @Test
+    void whatAFailoverHasLostIsReadFromKafka(@TempDir Path folder) throws Exception {
+        String prefix = "sentinel-loss.";
+        try (LocalSentinel redis = LocalSentinel.start(folder)) {
+            awaitReplica(redis);
+            try (RunningCoordinator coordinator =
+                    RunningCoordinator.start(LocalStack.shared(), prefix, 14, "--aitbc.redis.url=" + redis.url())) {
+                coordinator.register("agent", 10);
+                String task = coordinator.submit("{\"task_data\":{},\"timeout_seconds\":30}");
+                JsonNode assignment =
+                        coordinator.awaitRecords("assignments.agent", 1).get(0);
+                try (RedisClient client = RedisClient.create(redis.replica().url());
+                        StatefulRedisConnection<String, String> replica = client.connect()) {
+                    await().atMost(LONG).until(() -> replica.sync().hlen("agent:agent:inflight") == 1);
+                    // A server that does not exist. The Sentinels correct that, but only after 10 s.
+                    replica.sync().replicaof("127.0.0.1", LocalStack.freePort());
+                    coordinator.report(assignment, "completed", null);
+                    coordinator.awaitTask(task, "completed");
+                    awaitSettled(prefix);
+
+                    redis.primary().process().destroyForcibly();
+
+                    await().atMost(LONG)
+                            .until(() -> replica.sync().info("replication").contains("role:master"));
+                    assertThat(replica.sync().hlen("agent:agent:inflight")).isEqualTo(1);
+                    coordinator.awaitHealthy();
+                    coordinator.awaitTask(task, "completed");
+                    assertThat(replica.sync().exists("agent:agent:inflight")).isZero();
+                }
+            }
+        }
+    }
+
+    private static void awaitSettled(String prefix) {
+        try (Admin admin =
+                Admin.create(Map.of("bootstrap.servers", LocalStack.shared().bootstrapServers()))) {
+            await().atMost(LONG)
+                    .until(() -> admin
+                            .listConsumerGroupOffsets(prefix + "agent-coordinator.results")
+                            .partitionsToOffsetAndMetadata()
+                            .get()
+                            .values()
+                            .stream()
+                            .anyMatch(committed -> committed.offset() > 0));
         }
     }
 

@@ -207,7 +207,7 @@ public final class LimitsBenchmark extends Benchmark {
     /** @return processor time of Redis in µs a task, for reserving and for settling it */
     private double[] round(Redis redis, int count) {
         redis.sync().flushall();
-        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + 1);
+        ScriptsBenchmark.markIndexComplete(redis);
         redis.sync().set("limits:version", "topic 1");
         for (int agent = 0; agent < AGENTS; agent++) {
             redis.sync().hset(Keys.agent("agent-" + agent), Map.of("status", "active", "capacity", "1000000"));

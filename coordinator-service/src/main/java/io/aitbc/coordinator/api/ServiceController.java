@@ -295,6 +295,9 @@ class ServiceController {
             if (!mark.startsWith(Keys.FORMAT)) {
                 return State.down("converting the data of version 0.1 in Redis");
             }
+            if (ofRedis.up() && redis.indexMark() == null) {
+                return State.down("Redis was restarted or replaced: verifying against Kafka what it has lost");
+            }
             LaneStats lane = dispatcher.stats();
             // A restart of this coordinator would not help, so it stays up.
             return lane.backlogFull()

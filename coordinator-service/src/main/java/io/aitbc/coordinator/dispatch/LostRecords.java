@@ -47,7 +47,7 @@ import org.slf4j.LoggerFactory;
  */
 public final class LostRecords implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(LostRecords.class);
-    private static final Script END_LOST = Script.load(LostRecords.class, "end-lost");
+    private static final Script END_LOST = Script.loadFenced(LostRecords.class, "end-lost");
     private static final Duration INTERVAL = Duration.ofMillis(500);
     private static final int SCAN_SIZE = 1_000;
 
@@ -229,6 +229,10 @@ public final class LostRecords implements BackgroundService {
     private void end(Map<String, Position> found) throws InterruptedException {
         if (found.isEmpty()) {
             return;
+        }
+        if (redis.indexMark() == null) {
+            // What was read may be outdated.
+            throw new IllegalStateException("the index in Redis is being restored from Kafka");
         }
         Instant now = clock.instant().truncatedTo(ChronoUnit.MILLIS);
         List<String> arguments = new ArrayList<>(List.of(String.valueOf(now.toEpochMilli()), outbox.noteFlag()));

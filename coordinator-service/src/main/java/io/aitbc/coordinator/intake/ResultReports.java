@@ -142,7 +142,7 @@ public final class ResultReports implements BackgroundService {
     }
 
     private boolean isRestoring() {
-        return redis.sync().exists(Keys.INDEX_COMPLETE) == 0 || redis.sync().exists(Keys.INDEX_RESTORED) == 1;
+        return redis.indexMark() == null || redis.sync().exists(Keys.INDEX_RESTORED) == 1;
     }
 
     private static boolean isLive(TaskState state, TaskResult result) {

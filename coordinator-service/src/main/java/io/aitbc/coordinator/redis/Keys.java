@@ -42,6 +42,8 @@ public final class Keys {
     public static final String AGENT_EVENT_COUNT = "agents:events";
     /** Text: the format of all keys, and since when Redis holds the complete state, in ms; missing after Redis was emptied. */
     public static final String INDEX_COMPLETE = "index:complete";
+    /** Until when Redis has all that was written, in ms by its own clock; set twice a second while the index is complete. */
+    public static final String INDEX_WRITTEN = "index:written";
     /** Text: since when a coordinator has been rebuilding the state; expires. */
     public static final String INDEX_REBUILDING = "index:rebuilding";
     /** Text: assignments have just been restored, and some may still be missing; expires. */

@@ -12,6 +12,8 @@ import io.lettuce.core.api.sync.RedisCommands;
 import io.lettuce.core.codec.StringCodec;
 import io.lettuce.core.pubsub.RedisPubSubListener;
 import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -29,6 +31,10 @@ import org.jspecify.annotations.Nullable;
  * at once. Thread-safe.
  */
 public final class Redis implements AutoCloseable {
+    private static final Script INDEX_MARK = Script.load(Redis.class, "index-mark");
+    /** The replication id of the primary that a promoted replica followed; zeros if there was none. */
+    private static final Pattern EARLIER_ID = Pattern.compile("master_replid2:0*[1-9a-f]");
+
     private static final long WAIT_SECONDS = 5;
 
     private static final Script QUARANTINE = Script.load(Redis.class, "quarantine");
@@ -184,6 +190,46 @@ public final class Redis implements AutoCloseable {
             throw new IllegalStateException(
                     "it holds the data of a newer version of the coordinator, which this one cannot read");
         }
+    }
+
+    /**
+     * The mark of a complete index; null after Redis was emptied, and after it was started or a replica has replaced it, until the index has been
+     * verified.
+     */
+    public @Nullable String indexMark() {
+        return indexMark("");
+    }
+
+    /** Like {@link #indexMark()}; notes in Redis itself how recent its data are. */
+    public @Nullable String noteWritten() {
+        return indexMark("1");
+    }
+
+    /** Until when Redis has all that was written; null after it was emptied. */
+    public @Nullable Instant writtenAt() {
+        String text = readText(Keys.INDEX_WRITTEN);
+        long ms = count(text);
+        return ms == 0 ? null : Instant.ofEpochMilli(ms);
+    }
+
+    /** How long ago Redis had all that was written, by its own clock; long, if it is not known. */
+    public Duration writtenAgo() {
+        Instant writtenAt = writtenAt();
+        return writtenAt == null
+                ? Duration.ofDays(1)
+                : Duration.between(
+                        writtenAt,
+                        Instant.ofEpochSecond(Long.parseLong(sync().time().get(0))));
+    }
+
+    /** Whether this Redis has replaced the primary whose replica it was, and may have been replaced without knowing. */
+    public boolean wasPromoted() {
+        return EARLIER_ID.matcher(sync().info("replication")).find();
+    }
+
+    private @Nullable String indexMark(String note) {
+        String mark = (String) INDEX_MARK.runSync(this, List.of(note)).get(0);
+        return mark.isEmpty() ? null : mark;
     }
 
     /** Settings of Redis with which it can lose or forget what it has acknowledged, one sentence each. */

@@ -446,7 +446,7 @@ public final class Registry {
 
     /** Whether everything is in Redis that is known of agents and assignments; false after Redis was emptied, until they are restored. */
     public boolean isRestored() {
-        return redis.sync().exists(Keys.INDEX_COMPLETE) == 1;
+        return redis.indexMark() != null;
     }
 
     /** The number of notices published about agents; lower than before if Redis has lost its data. */

@@ -6,6 +6,7 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.redis.Keys;
@@ -32,6 +33,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
 
 /** Access to the live attempts in Redis, for the code that ends them. Thread-safe. */
 final class Attempts {
@@ -39,7 +41,8 @@ final class Attempts {
     private static final Script FENCE = Script.loadFenced(Attempts.class, "fence");
     private static final Script RELEASE = Script.loadWithLimits(Attempts.class, "release");
     private static final Script RESTORE = Script.loadWithLimits(Attempts.class, "restore");
-    private static final Script RECORD_SETTLED = Script.load(Attempts.class, "record-settled");
+    private static final Script RECORD_SETTLED = Script.loadWithLimits(Attempts.class, "record-settled");
+    private static final Script RECORD_ENDED = Script.loadWithLimits(Attempts.class, "record-ended");
     private static final Script RELEASE_LOCK = Script.loadForConversion(Attempts.class, "release-lock");
     private static final int RESTORE_BATCH = 250;
     /** Bounds the results in a batch: Redis serves nobody else while a script runs. */
@@ -338,6 +341,49 @@ final class Attempts {
                 .filter(recorded::get)
                 .mapToObj(batch::get)
                 .toList();
+    }
+
+    /**
+     * Records how tasks ended without a result, or were redriven, where nothing newer is known; fails if the lock has been lost.
+     *
+     * @param events failed, cancelled, expired and redriven, those of a task in their order
+     * @return the number of changes
+     */
+    int recordEnded(String lock, List<TaskEvent> events) {
+        int recorded = 0;
+        for (int from = 0; from < events.size(); from += RESTORE_BATCH) {
+            List<String> arguments = new ArrayList<>();
+            arguments.add(lock);
+            for (TaskEvent event : events.subList(from, Math.min(events.size(), from + RESTORE_BATCH))) {
+                arguments.add(event.taskId());
+                arguments.add(String.valueOf(event.change().attempt()));
+                arguments.add(
+                        switch (event.kind()) {
+                            case FAILED -> "f";
+                            case CANCELLED -> "x";
+                            case EXPIRED -> "e";
+                            case REDRIVEN -> "r";
+                            default ->
+                                throw new IllegalArgumentException("not an end without a result: " + event.kind());
+                        });
+                arguments.add(String.valueOf(event.time().toEpochMilli()));
+                JsonNode error = event.change().error();
+                arguments.add(error == null ? "" : Json.text(error));
+            }
+            recorded += ((Long) RECORD_ENDED.runSync(redis, arguments).get(0)).intValue();
+        }
+        return recorded;
+    }
+
+    /** See {@link Redis#indexMark()}. */
+    @Nullable
+    String indexMark() {
+        return redis.indexMark();
+    }
+
+    /** The states of tasks, as far as they are known. */
+    Map<String, TaskState> states(Collection<String> taskIds) {
+        return states.findAll(taskIds);
     }
 
     /** Marks the index complete and releases the lock; fails if the lock has been lost. */

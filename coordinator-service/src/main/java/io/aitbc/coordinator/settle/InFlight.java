@@ -4,16 +4,21 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Ids;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.TaskResult;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicHistory;
+import io.aitbc.coordinator.taskstate.TaskState;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -22,6 +27,7 @@ import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsResult;
@@ -38,7 +44,7 @@ import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Determines from Kafka alone which assignments are in flight: those in agents' topics and the shared one, past the committed offset,
+ * Determines from Kafka which assignments are in flight: those in agents' topics and the shared one, past the committed offset,
  * without a settled result. An agent commits an offset once everything up to it has been reported; coordinators commit one of the shared
  * topic once everything up to it is settled.
  */
@@ -64,7 +70,14 @@ final class InFlight {
     /** Beyond this total size of these results, tasks are restored as completed without theirs. */
     private static final long MAX_RESULT_BYTES = 32 * 1024 * 1024;
 
-    /** How far the clocks of coordinators and brokers may differ in that search: beyond, tasks are not found. */
+    /** Tasks whose states are read at once. */
+    private static final int STATES_BATCH = 1_000;
+
+    /** Ends without a result, and what undoes one. */
+    private static final Set<TaskEvent.Kind> ENDS = EnumSet.of(
+            TaskEvent.Kind.REDRIVEN, TaskEvent.Kind.FAILED, TaskEvent.Kind.CANCELLED, TaskEvent.Kind.EXPIRED);
+
+    /** How far the clocks of coordinators, brokers and Redis may differ in that search: beyond, tasks are not found. */
     private static final Duration SETTLED_CLOCK_SLACK = Duration.ofSeconds(30);
 
     /** Results are stamped by the broker, assignments by a coordinator. */
@@ -74,9 +87,17 @@ final class InFlight {
     private final Admin admin;
     private final Topics topics;
     private final ResultRecords results;
+    private final Function<Collection<String>, Map<String, TaskState>> states;
 
-    InFlight(KafkaClients clients, Admin admin, Topics topics, ResultRecords results) {
+    /** @param states the states of tasks that Redis knows */
+    InFlight(
+            KafkaClients clients,
+            Admin admin,
+            Topics topics,
+            ResultRecords results,
+            Function<Collection<String>, Map<String, TaskState>> states) {
         this.results = results;
+        this.states = states;
         this.clients = clients;
         this.admin = admin;
         this.topics = topics;
@@ -118,10 +139,52 @@ final class InFlight {
      * before the oldest result that is unsettled now; without any, before the newest one, if no coordinator has run since.
      *
      * @param from partition → the first offset of {@code tasks.results}
-     * @param since when the first of their tasks was assigned
+     * @param starts where growing windows begin in which their tasks were assigned
      */
-    record Uncommitted(Map<TopicPartition, Long> from, Instant since) {
-        static final Uncommitted NONE = new Uncommitted(Map.of(), Instant.EPOCH);
+    record Uncommitted(Map<TopicPartition, Long> from, List<Instant> starts) {
+        static final Uncommitted NONE = new Uncommitted(Map.of(), List.of());
+    }
+
+    /**
+     * Results that Redis may have lost after they were settled.
+     *
+     * @param writtenAt until when Redis has all that was written
+     */
+    Uncommitted lostSince(Instant writtenAt, Instant now) throws InterruptedException {
+        try (TopicHistory results = new TopicHistory(clients)) {
+            return new Uncommitted(
+                    results.since(results.partitions(topics.results()), writtenAt.minus(SETTLED_CLOCK_SLACK)),
+                    starts(now));
+        }
+    }
+
+    /**
+     * How tasks ended without a result, and which were redriven, after Redis may have lost it; those of a task in their order.
+     *
+     * @param writtenAt until when Redis has all that was written
+     */
+    List<TaskEvent> endedSince(Instant writtenAt) {
+        List<TaskEvent> ended = new ArrayList<>();
+        try (TopicHistory events = new TopicHistory(clients)) {
+            events.read(
+                    events.since(events.partitions(topics.events()), writtenAt.minus(SETTLED_CLOCK_SLACK)), record -> {
+                        TaskEvent event = event(record);
+                        if (event != null && ENDS.contains(event.kind())) {
+                            ended.add(event);
+                        }
+                    });
+        }
+        ended.sort(Comparator.comparing(TaskEvent::sequence));
+        return ended;
+    }
+
+    private static @Nullable TaskEvent event(ConsumerRecord<byte[], byte[]> record) {
+        try {
+            return record.value() == null ? null : Json.read(record.value(), TaskEvent.class);
+        } catch (Json.MalformedMessageException e) {
+            log.atTrace().log("Skipped a foreign record: {}", e.getMessage());
+            return null;
+        }
     }
 
     /** @param unsettledFrom see {@link #unsettledFrom} */
@@ -132,7 +195,7 @@ final class InFlight {
             Map<TopicPartition, Long> from = results.since(unsettledFrom.keySet(), time.minus(MAX_TAKEOVER_TIME));
             long most = MAX_SETTLED / Math.max(1, from.size());
             from.replaceAll((partition, offset) -> Math.max(offset, unsettledFrom.getOrDefault(partition, 0L) - most));
-            return new Uncommitted(from, time.minus(MAX_TAKEOVER_TIME).minus(SETTLED_CLOCK_SLACK));
+            return new Uncommitted(from, List.of(time.minus(MAX_TAKEOVER_TIME).minus(SETTLED_CLOCK_SLACK)));
         }
     }
 
@@ -184,8 +247,8 @@ final class InFlight {
             Map<AttemptRef, Assignment> reported =
                     search(history, reported(history, rebuiltFrom, newest), partitions, starts(now), cancelled);
             reported.values().forEach(assignment -> addNewest(assignment, newest));
-            Set<AttemptRef> ended = reported(history, uncommitted.from, newest);
-            search(history, ended, partitions, List.of(uncommitted.since), cancelled)
+            Set<AttemptRef> ended = unknown(reported(history, uncommitted.from, newest));
+            search(history, ended, partitions, uncommitted.starts, cancelled)
                     .values()
                     .forEach(assignment -> addNewest(assignment, newest));
             newest.values().removeIf(assignment -> cancelled.containsKey(assignment.assignmentId()));
@@ -219,13 +282,13 @@ final class InFlight {
     }
 
     /** An attempt as a result names it. Anyone can write to {@code tasks.results}: it may never have been that agent's. */
-    private record AttemptRef(String assignmentId, String agentId) {
+    private record AttemptRef(String taskId, int attempt, String agentId) {
         static AttemptRef by(TaskResult result) {
-            return new AttemptRef(Assignment.id(result.taskId(), result.attempt()), result.agentId());
+            return new AttemptRef(result.taskId(), result.attempt(), result.agentId());
         }
 
         static AttemptRef by(Assignment assignment) {
-            return new AttemptRef(assignment.assignmentId(), assignment.agentId());
+            return new AttemptRef(assignment.taskId(), assignment.attempt(), assignment.agentId());
         }
     }
 
@@ -244,6 +307,35 @@ final class InFlight {
         });
         found.values().forEach(assignment -> reported.remove(AttemptRef.by(assignment)));
         return reported;
+    }
+
+    /** Those that Redis does not know to have ended. */
+    private Set<AttemptRef> unknown(Set<AttemptRef> reported) {
+        List<AttemptRef> all = List.copyOf(reported);
+        Set<AttemptRef> unknown = new HashSet<>();
+        for (int from = 0; from < all.size(); from += STATES_BATCH) {
+            List<AttemptRef> batch = all.subList(from, Math.min(all.size(), from + STATES_BATCH));
+            Map<String, TaskState> known =
+                    states.apply(batch.stream().map(AttemptRef::taskId).collect(Collectors.toSet()));
+            for (AttemptRef one : batch) {
+                if (!isKnown(one, known.get(one.taskId))) {
+                    unknown.add(one);
+                }
+            }
+        }
+        return unknown;
+    }
+
+    /** Whether Redis knows that an attempt has ended. Of a task that waits for the next one, it may not know why. */
+    private static boolean isKnown(AttemptRef attempt, @Nullable TaskState state) {
+        if (state == null || state.attempt() < attempt.attempt) {
+            return false;
+        }
+        int later = state.attempt() - attempt.attempt;
+        return later > 1
+                || (later == 1
+                        ? state.status() != TaskStatus.QUEUED
+                        : state.status().hasEnded());
     }
 
     /** Where the growing windows of a search begin. */

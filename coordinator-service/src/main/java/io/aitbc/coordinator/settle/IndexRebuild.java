@@ -22,6 +22,9 @@ import org.slf4j.LoggerFactory;
  * Rebuilds the index in Redis from Kafka. When Redis comes back empty, as the missing mark shows, one coordinator restores agents from
  * their heartbeats, and their live attempts from agents' topics and results. Until then no coordinator reserves anything. If Redis is
  * emptied again meanwhile, the attempts that were read are discarded, because they may have ended since.
+ *
+ * <p>A Redis that was started again, or a replica that has replaced it, may have lost the last writes. So the mark has the replication id for which the
+ * index was verified, and every script compares it. When it differs, the same steps correct what Kafka shows to be newer.
  */
 final class IndexRebuild implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(IndexRebuild.class);
@@ -29,6 +32,12 @@ final class IndexRebuild implements AutoCloseable {
 
     /** Time for assignments granted just before to reach the agents' topics. */
     private static final Duration PUBLICATION_DELAY = Duration.ofSeconds(2);
+
+    /**
+     * After the last write that a promoted replica has. Until then its old primary may still accept writes from a coordinator that sees no other:
+     * {@code min-replicas-max-lag}, 10 s by default, and what the check of that takes.
+     */
+    private static final Duration FENCING_DELAY = Duration.ofSeconds(12);
 
     /** Delay of the second search, for assignments delayed longer by a paused coordinator. */
     private static final Duration SECOND_SEARCH_DELAY = Duration.ofSeconds(10);
@@ -107,7 +116,7 @@ final class IndexRebuild implements AutoCloseable {
         if (corruptAt != null && secondSearchAt == null) {
             secondSearchAt = corruptAt + PUBLICATION_DELAY.toNanos();
         }
-        if (mark != null) {
+        if (redis.noteWritten() != null) {
             missingSince = null;
             if (secondSearchAt != null && time - secondSearchAt >= 0) {
                 lock.run(this::searchAgain);
@@ -117,28 +126,30 @@ final class IndexRebuild implements AutoCloseable {
         if (missingSince == null) {
             missingSince = time;
         }
+        if (mark != null && redis.wasPromoted() && redis.writtenAgo().compareTo(FENCING_DELAY) < 0) {
+            return;
+        }
         if (time - missingSince >= PUBLICATION_DELAY.toNanos() || !inFlight.isPossible()) {
             lock.run(this::rebuild);
         }
     }
 
-    private boolean isComplete() {
-        return redis.sync().exists(Keys.INDEX_COMPLETE) == 1;
-    }
-
     private void rebuild(String lock, Instant now) throws InterruptedException {
-        if (isComplete()) {
+        if (redis.indexMark() != null) {
             // Another coordinator has rebuilt it meanwhile.
             return;
         }
+        Instant writtenAt = redis.writtenAt();
         // If this fails because Kafka is unavailable, assignments on their way may be delayed too: wait again.
         missingSince = null;
         int agents = heartbeats.replay(now);
         rebuiltFrom = inFlight.unsettledFrom();
-        InFlight.Uncommitted uncommitted = inFlight.uncommitted(rebuiltFrom);
+        InFlight.Uncommitted uncommitted =
+                writtenAt == null ? inFlight.uncommitted(rebuiltFrom) : inFlight.lostSince(writtenAt, now);
         InFlight.Found found = inFlight.find(now, rebuiltFrom, uncommitted);
         int restored = attempts.restore(lock, found.live(), now);
         int settled = attempts.recordSettled(lock, found.settled(), now).size();
+        int ended = writtenAt == null ? 0 : attempts.recordEnded(lock, inFlight.endedSince(writtenAt));
         if (inFlight.isPossible()) {
             redis.sync().setex(Keys.INDEX_RESTORED, RESTORED_TTL.toSeconds(), now.toString());
         }
@@ -149,8 +160,12 @@ final class IndexRebuild implements AutoCloseable {
                 .addKeyValue("agents", agents)
                 .addKeyValue("in_flight", restored)
                 .addKeyValue("settled", settled)
+                .addKeyValue("ended", ended)
                 .addKeyValue("ms", Duration.between(now, clock.instant()).toMillis())
-                .log("Rebuilt the index in Redis from Kafka");
+                .log(
+                        writtenAt == null
+                                ? "Rebuilt the index in Redis from Kafka"
+                                : "Redis was restarted or replaced: verified its index against Kafka");
     }
 
     private void searchAgain(String lock, Instant now) throws InterruptedException {

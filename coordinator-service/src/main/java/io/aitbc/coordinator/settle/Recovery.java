@@ -106,6 +106,11 @@ final class Recovery implements AutoCloseable {
                         .log("Units of limits were held by attempts that are not live");
             }
         }
+        String mark = attempts.indexMark();
+        if (mark == null) {
+            // What is read may be outdated.
+            return;
+        }
         List<String> agentsDue = own(attempts.agentsDue(clock.instant()));
         Map<String, Instant> lostAgents = attempts.lostAgents();
         lostAgents.keySet().removeIf(agentId -> !ownsAgent.test(agentId));
@@ -129,6 +134,9 @@ final class Recovery implements AutoCloseable {
                 .collect(Collectors.toMap(
                         Attempts.HeldAttempt::assignmentId, Attempts.HeldAttempt::agentId, (one, same) -> one));
         search();
+        if (!mark.equals(attempts.indexMark())) {
+            return;
+        }
         List<KafkaException> failures = new ArrayList<>();
         forEach(byTopic(overdue), failures, (agentIds, held) -> requeueOverdue(without(reported.any(), held)));
         forEach(byTopic(lost), failures, (agentIds, held) -> requeueAll(agentIds, lost, lostAgents));

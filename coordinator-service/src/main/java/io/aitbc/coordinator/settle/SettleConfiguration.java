@@ -69,7 +69,7 @@ class SettleConfiguration {
                         redis,
                         new CorruptKeys(redis, registry),
                         heartbeatArchive,
-                        new InFlight(clients, admin, topics, results),
+                        new InFlight(clients, admin, topics, results, attempts::states),
                         attempts,
                         events,
                         clock),

@@ -25,13 +25,7 @@ for i, task_id in ipairs(ids) do
   else
     if status == 'assigned' then
       -- A record of a later attempt proves that this one was requeued.
-      local holder = agent_of(task)
-      redis.call('HDEL', 'agent:' .. holder .. ':inflight', task_id)
-      local uses = uses_in(task.text)
-      if uses then
-        drop(task_id, uses)
-      end
-      held[#held + 1] = held_by(holder)
+      held[free(task_id, task)] = true
       redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
     end
     if task then
@@ -58,7 +52,5 @@ if #ended_ids > 0 then
     redis.call('EXPIRE', 'clear:' .. ARGV[2], 86400)
   end
 end
-if #held > 0 then
-  notify('"held":{' .. table.concat(held, ',') .. '}' .. limits_member(save_limits()))
-end
+notify_changes(held)
 return { table.concat(answer) }

@@ -112,7 +112,7 @@ for _, id in ipairs(cjson.decode(ARGV[13])) do
   skipped[id] = true
 end
 -- What was assigned before Redis was emptied may have been served: nothing is known about that.
-local known_since = string.sub(mark, 3)
+local known_since = string.match(mark, '%d+', 3)
 local due = {}
 for _, task_id in ipairs(redis.call('HKEYS', outbox)) do
   local live, last = live_attempt(task_id), last_served[task_id]

@@ -1,5 +1,5 @@
 -- Ends waiting tasks whose records are gone, as failed.
--- Guarantee: changes only a task that waits, and whose newest record is the one that is gone.
+-- Guarantee: fails while agents' assignments are unknown; changes only a task that waits, and whose newest record is the one that is gone.
 -- KEYS   1 the notice channel, unused
 -- ARGV   1 now in ms, 2 1 to note the events, or '', then for each task three: task_id, position of its record, error as JSON
 -- Returns for each task its attempt, or 0 if it was not ended

@@ -13,10 +13,7 @@ end
 -- The dead letter exists, so the task has failed, even if its writer has not recorded that yet.
 local failing = status == 'failing' and task.attempt == dead_letter.attempt
 if failing then
-  local holder = agent_of(task)
-  redis.call('HDEL', 'agent:' .. holder .. ':inflight', task_id)
-  drop(task_id, uses_in(task.text) or {})
-  notify('"held":{' .. held_by(holder) .. '}' .. limits_member(save_limits()))
+  notify_changes({ [free(task_id, task)] = true })
 elseif status ~= 'failed' and status ~= 'unknown' then
   return { status, 0, 0 }
 end

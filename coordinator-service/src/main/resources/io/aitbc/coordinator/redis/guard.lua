@@ -103,6 +103,11 @@ local function is_shared(delivery)
   return delivery == 'pull' or delivery == 'push'
 end
 
+-- Names a run of Redis as a primary. Each start and each failover begins another one, and may have lost the last writes.
+local function replication_id()
+  return string.match(call('INFO', 'replication'), 'master_replid:(%x+)') or '-'
+end
+
 -- Takes an exclusive claim, which expires; returns false if another holds it. A key that does not expire is no claim.
 local function acquire(key, holder, ttl_ms)
   local acquired = redis.call('SET', key, holder, 'NX', 'PX', ttl_ms)

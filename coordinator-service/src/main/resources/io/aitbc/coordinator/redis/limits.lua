@@ -172,3 +172,22 @@ end
 local function limits_member(states)
   return states ~= '' and ',"limits":{' .. states .. '}' or ''
 end
+
+-- Takes from its agent a task whose attempt has ended. Returns the agent.
+local function free(task_id, task)
+  local agent_id = agent_of(task)
+  redis.call('HDEL', 'agent:' .. agent_id .. ':inflight', task_id)
+  drop(task_id, uses_in(task.text) or {})
+  return agent_id
+end
+
+-- Publishes how many assignments each of these agents holds, keys of the table, and the limits that have changed.
+local function notify_changes(agent_ids)
+  local counts, states = {}, save_limits()
+  for agent_id in pairs(agent_ids) do
+    counts[#counts + 1] = held_by(agent_id)
+  end
+  if #counts > 0 then
+    notify('"held":{' .. table.concat(counts, ',') .. '}' .. limits_member(states))
+  end
+end

@@ -6,7 +6,11 @@
 if redis.call('GET', 'index:rebuilding') == ARGV[1] then
   redis.call('DEL', 'index:rebuilding')
   if ARGV[2] ~= '' then
-    redis.call('SET', 'index:complete', '2 ' .. ARGV[2])
+    redis.call('SET', 'index:complete', '2 ' .. ARGV[2] .. ' ' .. replication_id())
+    -- Grants of the last moment may be lost: as much of a budget is spent as was noted, and the bucket of a rate is empty.
+    for _, name in ipairs(redis.call('SMEMBERS', 'limits:known')) do
+      redis.call('HDEL', 'limit:' .. name, 'full_at', 'period', 'spent', 'noted')
+    end
     -- By Redis's own clock, which rates go by.
     redis.call('SET', 'limits:since', call('TIME')[1] .. '000')
   end

@@ -1,5 +1,5 @@
 -- Restores live attempts that Redis has lost, from the agents' topics.
--- Guarantee: a known task is unchanged, unless it waits for this attempt or an earlier one; a restored attempt gets its full timeout
+-- Guarantee: a known task is unchanged, unless it waits for this attempt or an earlier one, or is at an earlier one that did not succeed; a restored attempt gets its full timeout
 --        again, because its progress reports are lost. Changes nothing if Redis was emptied again since the lock was acquired: attempts
 --        read before may have ended.
 -- KEYS   1 the notice channel
@@ -10,16 +10,21 @@ if redis.call('GET', 'index:rebuilding') ~= ARGV[2] then
   return redis.error_reply('SUPERSEDED Redis was emptied again, or the lock has expired')
 end
 local now_ms = tonumber(ARGV[1])
-local restored, held, counts = 0, {}, {}
+local restored, held = 0, {}
 local sends_heartbeats = { active = true, busy = true, maintenance = true }
 for i = 3, #ARGV, 4 do
   local task_id, agent_id, record, entry = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local attempt = attempt_in(record)
   local task = load_task(task_id)
-  local unknown = not task or task.status == 'queued' and task.attempt <= attempt
+  -- An assignment proves that earlier attempts had ended.
+  local is_earlier = task and task.attempt < attempt and (task.status == 'assigned' or task.status == 'failing' or task.status == 'failed')
+  local unknown = not task or task.status == 'queued' and task.attempt <= attempt or is_earlier
   local live = task and task.status == 'assigned' and task.attempt == attempt and agent_of(task) == agent_id
   -- The agent's in-flight hash may have been quarantined when its task was not.
   if unknown or live and redis.call('HEXISTS', 'agent:' .. agent_id .. ':inflight', task_id) == 0 then
+    if is_earlier and task.status ~= 'failed' then
+      held[free(task_id, task)] = true
+    end
     redis.call('SET', 'task:' .. task_id, task and continue_from(task, record) or record)
     redis.call('HSET', 'agent:' .. agent_id .. ':inflight', task_id, entry)
     local uses = uses_in(record)
@@ -39,11 +44,5 @@ for i = 3, #ARGV, 4 do
     held[agent_id] = true
   end
 end
-for agent_id in pairs(held) do
-  counts[#counts + 1] = held_by(agent_id)
-end
-local states = save_limits()
-if #counts > 0 then
-  notify('"held":{' .. table.concat(counts, ',') .. '}' .. limits_member(states))
-end
+notify_changes(held)
 return { restored }

@@ -14,6 +14,7 @@ import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.redis.IndexMark;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
@@ -28,6 +29,7 @@ import java.util.Random;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -57,7 +59,7 @@ class SimulatedStoreTest {
         client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + DATABASE);
         redis = new Redis(client, DATABASE);
         redis.sync().flushdb();
-        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + NOW.toEpochMilli());
+        IndexMark.set(redis.sync(), NOW);
     }
 
     @AfterAll
@@ -129,6 +131,69 @@ class SimulatedStoreTest {
                         "late",
                         "give back")
                 .contains("fenced", "released", "before", "stands", "ENDED_BEFORE", "unknown", "queued", "assigned");
+    }
+
+    /** Two coordinators do not know of each other's grants: the script is what judges. By the clock of Redis, so not in the simulated store. */
+    @Test
+    void ratesAreJudgedWhereAttemptsAreGranted() {
+        addAgent("rated");
+        LimitBook book = book("rated", new Limit(null, new Limit.Rate(1L, 1000.0, 2L), null, null));
+        redis.sync().set("limits:since", "1000");
+
+        assertThat(rulings("rated", book, "r1", "r2", "r3")).containsExactly("GRANTED", "GRANTED", "LIMITED");
+        assertThat(rulings("rated", book, "r4")).containsExactly("LIMITED");
+    }
+
+    /** An earlier attempt of the task used another limit, before its requirements were changed by an operator. */
+    @Test
+    void unitsOfAnEarlierAttemptAreFreeOnceTheNextIsGranted() {
+        addAgent("earlier");
+        LimitBook book = book("earlier", new Limit(5L, null, null, null));
+        WaitingTask first = ATask.named("e1").uses("earlier", 3).build();
+        WaitingTask second = ATask.named("e1").build();
+        assertThat(ruling(new Placement(first, "earlier"), book)).isEqualTo("GRANTED");
+
+        assertThat(ruling(
+                        new Placement(
+                                new WaitingTask(
+                                        second.task().attempt(2, null),
+                                        second.position(),
+                                        second.waitingSince(),
+                                        second.bytes()),
+                                "earlier"),
+                        book))
+                .isEqualTo("GRANTED");
+        assertThat(redis.sync().hlen(Keys.held("earlier"))).isZero();
+        assertThat(redis.sync().exists("limit:earlier")).isZero();
+    }
+
+    private static void addAgent(String id) {
+        redis.sync().hset(Keys.agent(id), Map.of("status", "active", "capacity", "10"));
+    }
+
+    private static LimitBook book(String name, Limit limit) {
+        LimitBook book = new LimitBook("topic 8", Map.of(name, limit));
+        redis.sync().set("limits:version", book.version());
+        return book;
+    }
+
+    private List<String> rulings(String agent, LimitBook book, String... taskIds) {
+        List<Placement> placements = Stream.of(taskIds)
+                .map(id -> new Placement(ATask.named(id).uses(agent, 1).build(), agent))
+                .toList();
+        return reservations.reserve(placements, book, NOW).join().verdicts().stream()
+                .map(verdict -> verdict.ruling().name())
+                .toList();
+    }
+
+    private String ruling(Placement placement, LimitBook book) {
+        return reservations
+                .reserve(List.of(placement), book, NOW)
+                .join()
+                .verdicts()
+                .get(0)
+                .ruling()
+                .name();
     }
 
     private String ask(int newest) {

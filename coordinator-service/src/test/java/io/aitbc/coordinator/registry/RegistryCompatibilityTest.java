@@ -17,6 +17,7 @@ import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.agent.Sender;
 import io.aitbc.coordinator.agent.TrackRecord;
+import io.aitbc.coordinator.redis.IndexMark;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
@@ -372,7 +373,7 @@ class RegistryCompatibilityTest {
         register(FULL, "instance-1");
         beat(3, null, null, "instance-2");
         beat(4, AgentStatus.BUSY, LOAD, "instance-1");
-        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + NOW.toEpochMilli());
+        IndexMark.set(redis.sync(), NOW);
         redis.sync().hset(Keys.inflight("agent-1"), "task-9", "1 1793534400000 1793535000000 -");
         SETTLE.runSync(
                 redis, List.of(ms(5), Script.pack(List.of("task-9", TaskRecord.live(1), "agent-1", "failed", ""))));

@@ -11,6 +11,7 @@ import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.redis.IndexMark;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.taskstate.StoredTask;
@@ -46,7 +47,7 @@ class DeadlinesTest {
         redis = overheard.redis();
         attempts = new Attempts(redis, RETENTION);
         reservations = new Reservations(redis, "coordinator-1");
-        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + NOW.toEpochMilli());
+        IndexMark.set(redis.sync(), NOW);
         for (String agent : List.of("a", "idle")) {
             redis.sync().hset(Keys.agent(agent), Map.of("status", "active", "capacity", "10"));
             redis.sync().sadd(Keys.KNOWN_AGENTS, agent);

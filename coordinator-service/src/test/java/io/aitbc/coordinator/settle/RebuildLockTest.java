@@ -12,6 +12,7 @@ import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.OverheardRedis;
 import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.redis.IndexMark;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.taskstate.StoredTask;
@@ -69,7 +70,7 @@ class RebuildLockTest {
         assertThat(redis.sync().hkeys(Keys.inflight("a"))).containsExactly("t");
         assertThat(attempts.agentsDue(NOW.plusMillis(59_999))).isEmpty();
         assertThat(attempts.agentsDue(NOW.plusSeconds(60))).containsExactly("a");
-        assertThat(redis.sync().get(Keys.INDEX_COMPLETE)).isEqualTo(Keys.FORMAT + NOW.toEpochMilli());
+        assertThat(redis.sync().get(Keys.INDEX_COMPLETE)).isEqualTo(IndexMark.of(redis.sync(), NOW));
         assertThat(redis.sync().exists(Keys.INDEX_REBUILDING)).isZero();
     }
 

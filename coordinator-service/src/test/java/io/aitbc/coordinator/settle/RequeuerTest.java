@@ -28,6 +28,7 @@ import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.queue.TaskArchive;
 import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
+import io.aitbc.coordinator.redis.IndexMark;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.security.Signatures;
@@ -161,7 +162,7 @@ class RequeuerTest {
     @BeforeEach
     void empty() {
         redis.sync().flushdb();
-        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + 1);
+        IndexMark.set(redis.sync(), Instant.ofEpochMilli(1));
         redis.sync().hset(Keys.agent("a"), Map.of("status", "active", "capacity", "10"));
     }
 

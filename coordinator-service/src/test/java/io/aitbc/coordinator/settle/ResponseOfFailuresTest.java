@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.OverheardRedis;
+import io.aitbc.coordinator.redis.IndexMark;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import java.nio.file.Path;
@@ -34,7 +35,7 @@ class ResponseOfFailuresTest {
         attempts = new Attempts(redis, Duration.ofHours(1));
         redis.sync().flushall();
         redis.sync().hset(Keys.agent("a"), "agent_id", "a");
-        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + START.toEpochMilli());
+        IndexMark.set(redis.sync(), START);
         redis.sync().hset(Keys.inflight("a"), "t", "1 1767225600000 1767225660000 -");
     }
 

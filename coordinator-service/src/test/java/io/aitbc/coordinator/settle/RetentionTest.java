@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.OverheardRedis;
+import io.aitbc.coordinator.redis.IndexMark;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.taskstate.StoredTask;
@@ -33,7 +34,7 @@ class RetentionTest {
     void start() {
         overheard = new OverheardRedis(folder);
         redis = overheard.redis();
-        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + 1);
+        IndexMark.set(redis.sync(), Instant.ofEpochMilli(1));
     }
 
     @AfterEach

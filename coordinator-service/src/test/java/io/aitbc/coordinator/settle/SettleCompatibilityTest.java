@@ -22,6 +22,7 @@ import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.redis.IndexMark;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
@@ -496,7 +497,7 @@ class SettleCompatibilityTest {
     /** Resets Redis to two idle agents. */
     private void empty() {
         redis.sync().flushall();
-        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + NOW.toEpochMilli());
+        IndexMark.set(redis.sync(), NOW);
         for (String agent : List.of("agent-1", "agent-2")) {
             redis.sync().hset(Keys.agent(agent), Map.of("status", "active", "capacity", "10"));
         }
