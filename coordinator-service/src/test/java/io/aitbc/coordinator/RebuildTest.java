@@ -334,7 +334,14 @@ class RebuildTest {
                 .put("error", "quota")
                 .put("retry_after_seconds", 600));
         coordinator.awaitTask("requeued", "queued");
-        commitForAgent(2);
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"dead\",\"max_attempts\":1}");
+        coordinator.report(coordinator.awaitRecords("assignments.agent", 3).get(2), "failed", "broken");
+        coordinator.awaitTask("dead", "failed");
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"cancelled\",\"not_before\":\""
+                + Instant.now().plusSeconds(600) + "\"}");
+        coordinator.awaitTask("cancelled", "queued");
+        assertThat(coordinator.post("/tasks/cancelled/cancel", "").code()).isEqualTo(200);
+        commitForAgent(3);
         coordinator.close();
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", stack.bootstrapServers()))) {
             String group = prefix + "agent-coordinator";
@@ -361,7 +368,11 @@ class RebuildTest {
         assertThat(requeued.path("error").asString("")).isEqualTo("quota");
         // Only the next attempt waits.
         await().atMost(LONG).until(() -> size() == 1);
-        assertThat(coordinator.written("assignments.agent")).isEqualTo(2);
+        assertThat(coordinator.get("/tasks/dead").body().path("status").asString(""))
+                .isEqualTo("failed");
+        assertThat(coordinator.get("/tasks/cancelled").body().path("status").asString(""))
+                .isEqualTo("cancelled");
+        assertThat(coordinator.written("assignments.agent")).isEqualTo(3);
     }
 
     /** The result of the first attempt came after the second had failed for good. */

@@ -6,9 +6,12 @@ import static org.awaitility.Awaitility.await;
 import io.aitbc.localstack.LocalSentinel;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
+import io.lettuce.core.RedisURI;
 import io.lettuce.core.api.StatefulRedisConnection;
+import io.lettuce.core.api.sync.RedisCommands;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import org.apache.kafka.clients.admin.Admin;
 import org.junit.jupiter.api.Test;
@@ -22,14 +25,14 @@ class SentinelTest {
     @Test
     void tasksAreDispatchedAfterAFailover(@TempDir Path folder) {
         try (LocalSentinel redis = LocalSentinel.start(folder)) {
-            awaitReplica(redis);
+            awaitReplicas(redis);
             try (RunningCoordinator coordinator = RunningCoordinator.start(
                     LocalStack.shared(), "sentinel.", 14, "--aitbc.redis.url=" + redis.url())) {
                 coordinator.register("agent", 10);
                 String before = coordinator.submit("{\"task_data\":{}}");
                 coordinator.awaitTask(before, "assigned");
 
-                redis.primary().process().destroyForcibly();
+                redis.servers().get(0).process().kill();
 
                 await().atMost(LONG).until(() -> coordinator.get("/health").code() == 503);
                 coordinator.awaitHealthy();
@@ -50,33 +53,48 @@ class SentinelTest {
     void whatAFailoverHasLostIsReadFromKafka(@TempDir Path folder) throws Exception {
         String prefix = "sentinel-loss.";
         try (LocalSentinel redis = LocalSentinel.start(folder)) {
-            awaitReplica(redis);
+            awaitReplicas(redis);
             try (RunningCoordinator coordinator =
                     RunningCoordinator.start(LocalStack.shared(), prefix, 14, "--aitbc.redis.url=" + redis.url())) {
                 coordinator.register("agent", 10);
                 String task = coordinator.submit("{\"task_data\":{},\"timeout_seconds\":30}");
                 JsonNode assignment =
                         coordinator.awaitRecords("assignments.agent", 1).get(0);
-                try (RedisClient client = RedisClient.create(redis.replica().url());
-                        StatefulRedisConnection<String, String> replica = client.connect()) {
-                    await().atMost(LONG).until(() -> replica.sync().hlen("agent:agent:inflight") == 1);
-                    // A server that does not exist. The Sentinels correct that, but only after 10 s.
-                    replica.sync().replicaof("127.0.0.1", LocalStack.freePort());
+                try (RedisClient client = RedisClient.create(redis.url())) {
+                    RedisCommands<String, String> primary =
+                            command(client, redis.servers().get(0));
+                    List<RedisCommands<String, String>> replicas = redis.servers().subList(1, 3).stream()
+                            .map(server -> command(client, server))
+                            .toList();
+                    await().atMost(LONG)
+                            .until(() ->
+                                    replicas.stream().allMatch(replica -> replica.hlen("agent:agent:inflight") == 1));
+                    // They follow a server that does not exist. The Sentinels correct that, but only after 10 s.
+                    primary.configSet("min-replicas-to-write", "0");
+                    replicas.forEach(replica -> replica.replicaof("127.0.0.1", LocalStack.freePort()));
                     coordinator.report(assignment, "completed", null);
                     coordinator.awaitTask(task, "completed");
                     awaitSettled(prefix);
 
-                    redis.primary().process().destroyForcibly();
+                    redis.servers().get(0).process().kill();
 
                     await().atMost(LONG)
-                            .until(() -> replica.sync().info("replication").contains("role:master"));
-                    assertThat(replica.sync().hlen("agent:agent:inflight")).isEqualTo(1);
+                            .until(() -> replicas.stream()
+                                    .anyMatch(replica ->
+                                            replica.info("replication").contains("role:master")));
+                    assertThat(replicas.get(0).hlen("agent:agent:inflight")).isEqualTo(1);
                     coordinator.awaitHealthy();
                     coordinator.awaitTask(task, "completed");
-                    assertThat(replica.sync().exists("agent:agent:inflight")).isZero();
+                    await().atMost(LONG)
+                            .until(() ->
+                                    replicas.stream().allMatch(replica -> replica.exists("agent:agent:inflight") == 0));
                 }
             }
         }
+    }
+
+    private static RedisCommands<String, String> command(RedisClient client, LocalSentinel.Server server) {
+        return client.connect(RedisURI.create(server.url())).sync();
     }
 
     private static void awaitSettled(String prefix) {
@@ -93,11 +111,11 @@ class SentinelTest {
         }
     }
 
-    private static void awaitReplica(LocalSentinel redis) {
-        try (RedisClient client = RedisClient.create(redis.replica().url());
+    private static void awaitReplicas(LocalSentinel redis) {
+        try (RedisClient client = RedisClient.create(redis.servers().get(0).url());
                 StatefulRedisConnection<String, String> connection = client.connect()) {
             await().atMost(LONG)
-                    .until(() -> connection.sync().info("replication").contains("master_link_status:up"));
+                    .until(() -> connection.sync().info("replication").contains("min_slaves_good_slaves:2"));
         }
     }
 }

@@ -18,6 +18,7 @@ import redis.embedded.util.OSDetector;
 /** A Redis server on the loopback interface, running as a child process of this JVM. */
 public final class LocalRedis implements AutoCloseable {
     private static final String HOST = "127.0.0.1";
+    private static final String ONE_REPLICA = "min-replicas-to-write 1";
 
     private final int port;
     private final RedisServer server;
@@ -34,10 +35,18 @@ public final class LocalRedis implements AutoCloseable {
         return start(folder, port, RedisExecProvider.defaultProvider(), List.of());
     }
 
-    /** Like {@link #start}, as a replica of the server with another port. */
+    /** Like {@link #start}, with replicas: it accepts writes while at least one of them follows. */
+    public static LocalRedis startPrimary(Path folder, int port) {
+        return start(folder, port, RedisExecProvider.defaultProvider(), List.of(ONE_REPLICA));
+    }
+
+    /** Like {@link #startPrimary}, as a replica of the server with another port. */
     public static LocalRedis startReplica(Path folder, int port, int primaryPort) {
         return start(
-                folder, port, RedisExecProvider.defaultProvider(), List.of("replicaof " + HOST + " " + primaryPort));
+                folder,
+                port,
+                RedisExecProvider.defaultProvider(),
+                List.of(ONE_REPLICA, "replicaof " + HOST + " " + primaryPort));
     }
 
     /**

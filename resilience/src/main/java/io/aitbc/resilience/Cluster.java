@@ -3,6 +3,7 @@ package io.aitbc.resilience;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.CoordinatorApplication;
 import io.aitbc.localstack.LocalRedis;
+import io.aitbc.localstack.LocalSentinel;
 import io.aitbc.localstack.LocalStack;
 import io.aitbc.localstack.ManagedProcess;
 import io.aitbc.localstack.ProcessCluster;
@@ -16,10 +17,12 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.netcrusher.core.reactor.NioReactor;
 import org.netcrusher.tcp.TcpCrusher;
 import org.netcrusher.tcp.TcpCrusherBuilder;
@@ -44,6 +47,7 @@ final class Cluster implements AutoCloseable {
     private final Path folder;
     private final NioReactor reactor;
     private final ProcessCluster processes;
+    private final @Nullable LocalSentinel sentinel;
     private final List<Coordinator> coordinators = new ArrayList<>();
     private final List<ManagedProcess> clients = new ArrayList<>();
 
@@ -80,8 +84,11 @@ final class Cluster implements AutoCloseable {
     /** Settings that turn security on. */
     static final List<String> SECURED = List.of("--aitbc.security=on", "--aitbc.admin.key=" + API_KEY);
 
-    /** @param settings additional arguments of the coordinators */
-    Cluster(Path folder, int brokerCount, int coordinatorCount, List<String> settings) {
+    /**
+     * @param hasSentinel whether Redis has replicas; coordinators then connect to it directly
+     * @param settings additional arguments of the coordinators
+     */
+    Cluster(Path folder, int brokerCount, boolean hasSentinel, int coordinatorCount, List<String> settings) {
         this.folder = folder;
         try {
             for (String name : FOLDERS) {
@@ -110,6 +117,7 @@ final class Cluster implements AutoCloseable {
         }
         processes = new ProcessCluster(
                 folder.resolve("data"), this::launch, options("-Xmx1g"), redisPort, LocalRedis::start, proxied);
+        sentinel = hasSentinel ? LocalSentinel.start(folder.resolve("data").resolve("sentinel")) : null;
         List<String> arguments = Stream.concat(
                         Stream.of(
                                 "--aitbc.topics.partitions=6",
@@ -124,7 +132,7 @@ final class Cluster implements AutoCloseable {
                     CoordinatorApplication.class,
                     jvm("-Xmx512m"),
                     kafka.stream().map(proxy -> HOST + ":" + port(proxy)).collect(Collectors.joining(",")),
-                    "redis://" + HOST + ":" + port(redis),
+                    sentinel == null ? "redis://" + HOST + ":" + port(redis) : sentinel.url(),
                     arguments);
             coordinators.add(new Coordinator(
                     coordinator, kafka, redis, proxy(coordinator.rest().getPort())));
@@ -145,8 +153,14 @@ final class Cluster implements AutoCloseable {
         return processes.redis();
     }
 
+    /** The URL of Redis, or of the Sentinels that know which one is the primary. */
     String redisUrl() {
-        return processes.redisUrl();
+        return sentinel == null ? processes.redisUrl() : sentinel.url();
+    }
+
+    /** A Redis with replicas. */
+    LocalSentinel sentinel() {
+        return Objects.requireNonNull(sentinel);
     }
 
     List<Coordinator> coordinators() {
@@ -245,6 +259,9 @@ final class Cluster implements AutoCloseable {
     public void close() {
         clients.forEach(ManagedProcess::end);
         processes.close();
+        if (sentinel != null) {
+            sentinel.close();
+        }
         coordinators.forEach(one -> {
             one.toKafka.forEach(TcpCrusher::close);
             one.toRedis.close();

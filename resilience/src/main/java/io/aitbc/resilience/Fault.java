@@ -2,6 +2,7 @@ package io.aitbc.resilience;
 
 import static io.aitbc.resilience.Pauses.pause;
 
+import io.aitbc.localstack.LocalSentinel;
 import io.aitbc.localstack.ManagedProcess;
 import io.aitbc.resilience.Cluster.Coordinator;
 import io.lettuce.core.RedisClient;
@@ -242,6 +243,57 @@ enum Fault {
                     List.of(coordinator.fromAgents()),
                     "agents from " + coordinator.process().name(),
                     random);
+        }
+    },
+    REDIS_REPLACED("Redis with two replicas: primary killed, replaced by a replica, restarted later") {
+        @Override
+        void prepare(Run run) {
+            run.useSentinel();
+        }
+
+        @Override
+        void inject(Run run, Random random) {
+            ManagedProcess primary = run.primary().process();
+            run.during("kill -9 " + primary.name(), () -> {
+                primary.kill();
+                pause(random, 5, 15);
+            });
+            primary.start();
+        }
+    },
+    REDIS_REPLACED_LATE("the same, and the replica lacks the last 1 to 3 s of writes") {
+        @Override
+        void prepare(Run run) {
+            run.useSentinel();
+        }
+
+        @Override
+        void inject(Run run, Random random) {
+            LocalSentinel.Server primary = run.primary();
+            run.during("kill -9 " + primary.process().name() + ", ahead of its replicas", () -> {
+                run.detachReplicas(primary);
+                pause(random, 1, 3);
+                primary.process().kill();
+                pause(random, 5, 15);
+            });
+            primary.process().start();
+        }
+    },
+    REDIS_SPLIT("primary paused until a replica has replaced it, then resumed: two primaries") {
+        @Override
+        void prepare(Run run) {
+            run.useSentinel();
+        }
+
+        @Override
+        void inject(Run run, Random random) {
+            ManagedProcess primary = run.primary().process();
+            run.during("pause " + primary.name(), () -> {
+                primary.pause();
+                pause(random, 4, 20);
+                primary.resume();
+            });
+            pause(random, 5, 10);
         }
     },
     REDIS_REFUSES_WRITES("Redis refuses every write (`maxmemory`)") {

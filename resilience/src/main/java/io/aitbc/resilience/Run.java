@@ -5,7 +5,12 @@ import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
+import io.aitbc.localstack.LocalSentinel;
+import io.aitbc.localstack.LocalStack;
 import io.aitbc.localstack.ManagedProcess;
+import io.lettuce.core.RedisClient;
+import io.lettuce.core.RedisURI;
+import io.lettuce.core.api.StatefulRedisConnection;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
@@ -57,6 +62,7 @@ final class Run {
     private int capacity = DEFAULT_CAPACITY;
     private boolean diskIsLimited;
     private boolean halfPulls;
+    private boolean hasSentinel;
     private int brokerCount = 1;
     private Cluster cluster;
 
@@ -141,6 +147,36 @@ final class Run {
     /** At least that many brokers; with three, topics have three replicas, of which two must be in sync. */
     void useBrokers(int count) {
         brokerCount = Math.max(brokerCount, count);
+    }
+
+    /** The Redis that is the primary now. */
+    LocalSentinel.Server primary() {
+        try (RedisClient client = RedisClient.create(cluster.redisUrl());
+                StatefulRedisConnection<String, String> connection = client.connect()) {
+            String info = connection.sync().info("server");
+            return cluster.sentinel().servers().stream()
+                    .filter(server -> info.contains("tcp_port:" + server.port()))
+                    .findFirst()
+                    .orElseThrow();
+        }
+    }
+
+    /** The replicas no longer receive what is written. The Sentinels correct that after 10 s, and replace a primary all the same. */
+    void detachReplicas(LocalSentinel.Server primary) {
+        try (RedisClient client = RedisClient.create(cluster.redisUrl())) {
+            client.connect(RedisURI.create(primary.url())).sync().configSet("min-replicas-to-write", "0");
+            int nowhere = LocalStack.freePort();
+            for (LocalSentinel.Server server : cluster.sentinel().servers()) {
+                if (server.port() != primary.port()) {
+                    client.connect(RedisURI.create(server.url())).sync().replicaof("127.0.0.1", nowhere);
+                }
+            }
+        }
+    }
+
+    /** Redis has replicas, and Sentinels that replace it by one of them. */
+    void useSentinel() {
+        hasSentinel = true;
     }
 
     /** @throws UnsupportedOperationException if a file system cannot be mounted on this machine */
@@ -233,7 +269,7 @@ final class Run {
                 useBrokers(fault.brokers());
                 fault.prepare(this);
             });
-            try (Cluster started = new Cluster(folder, brokerCount, coordinatorCount, settings)) {
+            try (Cluster started = new Cluster(folder, brokerCount, hasSentinel, coordinatorCount, settings)) {
                 cluster = started;
                 return playOnCluster();
             }

@@ -140,9 +140,10 @@ final class InFlight {
      *
      * @param from partition → the first offset of {@code tasks.results}
      * @param starts where growing windows begin in which their tasks were assigned
+     * @param since when they were settled
      */
-    record Uncommitted(Map<TopicPartition, Long> from, List<Instant> starts) {
-        static final Uncommitted NONE = new Uncommitted(Map.of(), List.of());
+    record Uncommitted(Map<TopicPartition, Long> from, List<Instant> starts, Instant since) {
+        static final Uncommitted NONE = new Uncommitted(Map.of(), List.of(), Instant.EPOCH);
     }
 
     /**
@@ -151,28 +152,22 @@ final class InFlight {
      * @param writtenAt until when Redis has all that was written
      */
     Uncommitted lostSince(Instant writtenAt, Instant now) throws InterruptedException {
+        Instant since = writtenAt.minus(SETTLED_CLOCK_SLACK);
         try (TopicHistory results = new TopicHistory(clients)) {
-            return new Uncommitted(
-                    results.since(results.partitions(topics.results()), writtenAt.minus(SETTLED_CLOCK_SLACK)),
-                    starts(now));
+            return new Uncommitted(results.since(results.partitions(topics.results()), since), starts(now), since);
         }
     }
 
-    /**
-     * How tasks ended without a result, and which were redriven, after Redis may have lost it; those of a task in their order.
-     *
-     * @param writtenAt until when Redis has all that was written
-     */
-    List<TaskEvent> endedSince(Instant writtenAt) {
+    /** How tasks ended without a result, and which were redriven, since a time; those of a task in their order. */
+    List<TaskEvent> endedSince(Instant time) {
         List<TaskEvent> ended = new ArrayList<>();
         try (TopicHistory events = new TopicHistory(clients)) {
-            events.read(
-                    events.since(events.partitions(topics.events()), writtenAt.minus(SETTLED_CLOCK_SLACK)), record -> {
-                        TaskEvent event = event(record);
-                        if (event != null && ENDS.contains(event.kind())) {
-                            ended.add(event);
-                        }
-                    });
+            events.read(events.since(events.partitions(topics.events()), time), record -> {
+                TaskEvent event = event(record);
+                if (event != null && ENDS.contains(event.kind())) {
+                    ended.add(event);
+                }
+            });
         }
         ended.sort(Comparator.comparing(TaskEvent::sequence));
         return ended;
@@ -195,7 +190,8 @@ final class InFlight {
             Map<TopicPartition, Long> from = results.since(unsettledFrom.keySet(), time.minus(MAX_TAKEOVER_TIME));
             long most = MAX_SETTLED / Math.max(1, from.size());
             from.replaceAll((partition, offset) -> Math.max(offset, unsettledFrom.getOrDefault(partition, 0L) - most));
-            return new Uncommitted(from, List.of(time.minus(MAX_TAKEOVER_TIME).minus(SETTLED_CLOCK_SLACK)));
+            Instant since = time.minus(MAX_TAKEOVER_TIME).minus(SETTLED_CLOCK_SLACK);
+            return new Uncommitted(from, List.of(since), since);
         }
     }
 

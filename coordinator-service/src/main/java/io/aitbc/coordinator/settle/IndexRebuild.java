@@ -149,7 +149,7 @@ final class IndexRebuild implements AutoCloseable {
         InFlight.Found found = inFlight.find(now, rebuiltFrom, uncommitted);
         int restored = attempts.restore(lock, found.live(), now);
         int settled = attempts.recordSettled(lock, found.settled(), now).size();
-        int ended = writtenAt == null ? 0 : attempts.recordEnded(lock, inFlight.endedSince(writtenAt));
+        int ended = attempts.recordEnded(lock, inFlight.endedSince(uncommitted.since()));
         if (inFlight.isPossible()) {
             redis.sync().setex(Keys.INDEX_RESTORED, RESTORED_TTL.toSeconds(), now.toString());
         }
