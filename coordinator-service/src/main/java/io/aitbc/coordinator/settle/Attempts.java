@@ -310,13 +310,14 @@ final class Attempts {
      * Records settled tasks from Kafka, where nothing newer is known: completed, or waiting for the next attempt. Fails if the lock has been
      * lost.
      *
+     * @param isUncounted whether the counters lack them too
      * @return the results that were recorded
      */
-    List<TaskResult> recordSettled(String lock, Map<Assignment, TaskResult> settled, Instant now) {
+    List<TaskResult> recordSettled(String lock, Map<Assignment, TaskResult> settled, boolean isUncounted, Instant now) {
         List<TaskResult> recorded = new ArrayList<>();
         int chars = 0;
         List<TaskResult> batch = new ArrayList<>();
-        List<String> head = List.of(lock, String.valueOf(UNCONFIRMED_TTL.toSeconds()));
+        List<String> head = List.of(lock, String.valueOf(UNCONFIRMED_TTL.toSeconds()), isUncounted ? "1" : "");
         List<String> arguments = new ArrayList<>(head);
         for (Map.Entry<Assignment, TaskResult> one : settled.entrySet()) {
             String record = TaskRecord.settled(one.getKey(), one.getValue(), now);
@@ -347,13 +348,15 @@ final class Attempts {
      * Records how tasks ended without a result, or were redriven, where nothing newer is known; fails if the lock has been lost.
      *
      * @param events failed, cancelled, expired and redriven, those of a task in their order
+     * @param isUncounted whether the counters lack them too
      * @return the number of changes
      */
-    int recordEnded(String lock, List<TaskEvent> events) {
+    int recordEnded(String lock, List<TaskEvent> events, boolean isUncounted) {
         int recorded = 0;
         for (int from = 0; from < events.size(); from += RESTORE_BATCH) {
             List<String> arguments = new ArrayList<>();
             arguments.add(lock);
+            arguments.add(isUncounted ? "1" : "");
             for (TaskEvent event : events.subList(from, Math.min(events.size(), from + RESTORE_BATCH))) {
                 arguments.add(event.taskId());
                 arguments.add(String.valueOf(event.change().attempt()));

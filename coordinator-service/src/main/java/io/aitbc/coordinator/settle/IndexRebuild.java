@@ -140,6 +140,7 @@ final class IndexRebuild implements AutoCloseable {
             return;
         }
         Instant writtenAt = redis.writtenAt();
+        boolean wasVerified = writtenAt != null;
         // If this fails because Kafka is unavailable, assignments on their way may be delayed too: wait again.
         missingSince = null;
         int agents = heartbeats.replay(now);
@@ -148,8 +149,9 @@ final class IndexRebuild implements AutoCloseable {
                 writtenAt == null ? inFlight.uncommitted(rebuiltFrom) : inFlight.lostSince(writtenAt, now);
         InFlight.Found found = inFlight.find(now, rebuiltFrom, uncommitted);
         int restored = attempts.restore(lock, found.live(), now);
-        int settled = attempts.recordSettled(lock, found.settled(), now).size();
-        int ended = attempts.recordEnded(lock, inFlight.endedSince(uncommitted.since()));
+        int settled =
+                attempts.recordSettled(lock, found.settled(), wasVerified, now).size();
+        int ended = attempts.recordEnded(lock, inFlight.endedSince(uncommitted.since()), wasVerified);
         if (inFlight.isPossible()) {
             redis.sync().setex(Keys.INDEX_RESTORED, RESTORED_TTL.toSeconds(), now.toString());
         }
@@ -179,7 +181,7 @@ final class IndexRebuild implements AutoCloseable {
                 rebuiltFrom.isEmpty() ? inFlight.reportedSince(now.minus(MAX_DETECTION_DELAY)) : rebuiltFrom,
                 InFlight.Uncommitted.NONE);
         int restored = attempts.restore(lock, found.live(), now);
-        List<TaskResult> settled = attempts.recordSettled(lock, found.settled(), now);
+        List<TaskResult> settled = attempts.recordSettled(lock, found.settled(), false, now);
         // When these results were read, their tasks were unknown.
         TaskEvents.await(events.publish(settled.stream()
                 .filter(result -> result.status() == TaskResult.Status.COMPLETED)

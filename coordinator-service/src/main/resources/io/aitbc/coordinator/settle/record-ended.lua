@@ -2,14 +2,14 @@
 -- Guarantee: a known task is unchanged if it has ended otherwise, or is at a later attempt. Changes nothing if Redis was emptied again since the lock was
 --        acquired.
 -- KEYS   1 the notice channel
--- ARGV   1 the lock's owner, then for each event five, those of a task in their order: task_id, attempt, f failed, x cancelled, e expired or r redriven to this
+-- ARGV   1 the lock's owner, 2 1 if the counters lack them too, else '', then for each event five, those of a task in their order: task_id, attempt, f failed, x cancelled, e expired or r redriven to this
 --        attempt, its time in ms, the error as JSON or ''
 -- Returns how many changed a task
 if redis.call('GET', 'index:rebuilding') ~= ARGV[1] then
   return redis.error_reply('SUPERSEDED Redis was emptied again, or the lock has expired')
 end
 local recorded, held, ended_ids = 0, {}, {}
-for i = 2, #ARGV, 5 do
+for i = 3, #ARGV, 5 do
   local task_id, attempt, letter, at, failure = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], packed_time(ARGV[i + 3]), ARGV[i + 4]
   local task = load_task(task_id)
   local status = task and task.status
@@ -34,6 +34,9 @@ for i = 2, #ARGV, 5 do
       held[free(task_id, task)] = true
     end
     redis.call('SET', 'task:' .. task_id, record)
+    if ARGV[2] == '1' then
+      redis.call('HINCRBY', 'stats:tasks', letter == 'r' and 'redriven' or statuses[letter], 1)
+    end
     recorded = recorded + 1
   end
 end

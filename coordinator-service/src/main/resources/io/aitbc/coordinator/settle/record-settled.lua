@@ -2,14 +2,14 @@
 -- Guarantee: a known task is unchanged, unless it waits for this attempt or an earlier one, or is at one that did not succeed, as far as is known. Changes
 --        nothing if Redis was emptied again since the lock was acquired.
 -- KEYS   1 the notice channel
--- ARGV   1 the lock's owner, 2 seconds after which a requeued task is forgotten again unless its record is read: it may have ended since;
---        then for each task two: task_id, and its record, see record.lua
+-- ARGV   1 the lock's owner, 2 seconds after which a requeued task is forgotten again unless its record is read: it may have ended since, 3 1 if the counters
+--        lack them too, else ''; then for each task two: task_id, and its record, see record.lua
 -- Returns one text with a digit for each task: 1 recorded, 0 if more was known
 if redis.call('GET', 'index:rebuilding') ~= ARGV[1] then
   return redis.error_reply('SUPERSEDED Redis was emptied again, or the lock has expired')
 end
 local answer, completed, held = {}, {}, {}
-for i = 3, #ARGV, 2 do
+for i = 4, #ARGV, 2 do
   local task_id, record = ARGV[i], parse_record(ARGV[i + 1])
   answer[#answer + 1] = 0
   local task = load_task(task_id)
@@ -37,6 +37,9 @@ for i = 3, #ARGV, 2 do
     end
     answer[#answer] = 1
   end
+end
+if ARGV[3] == '1' and #completed > 0 then
+  redis.call('HINCRBY', 'stats:tasks', 'completed', #completed)
 end
 note_ended(completed)
 notify_changes(held)

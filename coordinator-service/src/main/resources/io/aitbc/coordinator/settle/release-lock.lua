@@ -7,6 +7,8 @@ if redis.call('GET', 'index:rebuilding') == ARGV[1] then
   redis.call('DEL', 'index:rebuilding')
   if ARGV[2] ~= '' then
     redis.call('SET', 'index:complete', '2 ' .. ARGV[2] .. ' ' .. replication_id())
+    -- Notices may be lost with their numbers. A gap makes all subscribers read what they follow again.
+    redis.call('SET', 'agents:events', string.format('%.0f', number(redis.call('GET', 'agents:events'), 0) + 1000000))
     -- Grants of the last moment may be lost: as much of a budget is spent as was noted, and the bucket of a rate is empty.
     for _, name in ipairs(redis.call('SMEMBERS', 'limits:known')) do
       redis.call('HDEL', 'limit:' .. name, 'full_at', 'period', 'spent', 'noted')

@@ -108,7 +108,10 @@ class RebuildLockTest {
     void aCompletedTaskIsRecordedEvenIfItsRecordIsReadAgain(String attempt, String after) {
         StoredTask.put(redis.sync(), "t", Map.of("status", "queued", "attempt", attempt, "position", "normal:0:1"));
         attempts.recordSettled(
-                "mine", Map.of(HELD, TaskResult.of(HELD, TaskResult.Status.COMPLETED, null, null, null, null)), NOW);
+                "mine",
+                Map.of(HELD, TaskResult.of(HELD, TaskResult.Status.COMPLETED, null, null, null, null)),
+                false,
+                NOW);
         assertThat(StoredTask.status(redis.sync(), "t")).isEqualTo(after);
     }
 
@@ -158,7 +161,10 @@ class RebuildLockTest {
     private void recordFailed() {
         JsonNode error = Json.MAPPER.valueToTree("out of memory");
         attempts.recordSettled(
-                "mine", Map.of(HELD, TaskResult.of(HELD, TaskResult.Status.FAILED, null, error, null, null)), NOW);
+                "mine",
+                Map.of(HELD, TaskResult.of(HELD, TaskResult.Status.FAILED, null, error, null, null)),
+                false,
+                NOW);
     }
 
     private void recordQueued(int attempt) {
