@@ -32,6 +32,16 @@ public final class JavaProcess {
         return new ProcessBuilder(command);
     }
 
+    /** Returns a builder for a JVM that runs an executable jar. */
+    public static ProcessBuilder of(Path jar, List<String> options, List<String> arguments) {
+        List<String> command = new ArrayList<>();
+        command.add(tool("java"));
+        command.addAll(options);
+        command.addAll(List.of("-jar", jar.toString()));
+        command.addAll(arguments);
+        return new ProcessBuilder(command);
+    }
+
     private static String tool(String name) {
         return Path.of(System.getProperty("java.home"), "bin", name).toString();
     }

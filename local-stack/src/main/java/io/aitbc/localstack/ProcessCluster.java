@@ -19,6 +19,7 @@ import java.util.function.IntFunction;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /** Brokers, a Redis server and coordinators, each a process of its own on free loopback ports. Not thread-safe. */
 public final class ProcessCluster implements AutoCloseable {
@@ -33,6 +34,7 @@ public final class ProcessCluster implements AutoCloseable {
     private final int redisPort;
     private final List<ManagedProcess> brokers = new ArrayList<>();
     private final ManagedProcess redis;
+    private @Nullable Path release;
     private final List<Coordinator> coordinators = new ArrayList<>();
     private final List<LocalRedis> redisServers = new ArrayList<>();
 
@@ -113,6 +115,15 @@ public final class ProcessCluster implements AutoCloseable {
         }
     }
 
+    /**
+     * Selects what coordinators run when they are started from now on.
+     *
+     * @param jar an executable jar of another release; null for this one
+     */
+    public void useRelease(@Nullable Path jar) {
+        release = jar;
+    }
+
     /** Starts a coordinator, which connects to the broker and to Redis at the given addresses. */
     public Coordinator startCoordinator(
             Class<?> main, List<String> options, String bootstrapServers, String redisUrl, List<String> settings) {
@@ -125,7 +136,12 @@ public final class ProcessCluster implements AutoCloseable {
                 "--server.address=" + HOST));
         arguments.addAll(settings);
         Coordinator coordinator = new Coordinator(
-                java(name, main, options, start -> arguments), URI.create("http://" + HOST + ":" + port));
+                process(
+                        name,
+                        start -> release == null
+                                ? JavaProcess.of(main, options, arguments)
+                                : JavaProcess.of(release, options, arguments)),
+                URI.create("http://" + HOST + ":" + port));
         coordinators.add(coordinator);
         return coordinator;
     }
@@ -136,10 +152,14 @@ public final class ProcessCluster implements AutoCloseable {
      * @param arguments by the number of previous starts
      */
     public ManagedProcess java(String name, Class<?> main, List<String> options, IntFunction<List<String>> arguments) {
+        return process(name, start -> JavaProcess.of(main, options, arguments.apply(start)));
+    }
+
+    private ManagedProcess process(String name, IntFunction<ProcessBuilder> builder) {
         return new ManagedProcess(name, start -> {
             try {
-                ProcessHandle process = launcher.launch(name, JavaProcess.of(main, options, arguments.apply(start)))
-                        .toHandle();
+                ProcessHandle process =
+                        launcher.launch(name, builder.apply(start)).toHandle();
                 Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
                 return process;
             } catch (IOException e) {

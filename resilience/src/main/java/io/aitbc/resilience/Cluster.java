@@ -87,8 +87,15 @@ final class Cluster implements AutoCloseable {
     /**
      * @param hasSentinel whether Redis has replicas; coordinators then connect to it directly
      * @param settings additional arguments of the coordinators
+     * @param release an executable jar of another release that they begin with; null for this one
      */
-    Cluster(Path folder, int brokerCount, boolean hasSentinel, int coordinatorCount, List<String> settings) {
+    Cluster(
+            Path folder,
+            int brokerCount,
+            boolean hasSentinel,
+            int coordinatorCount,
+            List<String> settings,
+            @Nullable Path release) {
         this.folder = folder;
         try {
             for (String name : FOLDERS) {
@@ -117,6 +124,7 @@ final class Cluster implements AutoCloseable {
         }
         processes = new ProcessCluster(
                 folder.resolve("data"), this::launch, options("-Xmx1g"), redisPort, LocalRedis::start, proxied);
+        processes.useRelease(release);
         sentinel = hasSentinel ? LocalSentinel.start(folder.resolve("data").resolve("sentinel")) : null;
         List<String> arguments = Stream.concat(
                         Stream.of(
@@ -156,6 +164,11 @@ final class Cluster implements AutoCloseable {
     /** The URL of Redis, or of the Sentinels that know which one is the primary. */
     String redisUrl() {
         return sentinel == null ? processes.redisUrl() : sentinel.url();
+    }
+
+    /** See {@link ProcessCluster#useRelease}. */
+    void useRelease(@Nullable Path jar) {
+        processes.useRelease(jar);
     }
 
     /** A Redis with replicas. */

@@ -55,6 +55,17 @@ enum Fault {
             }
         }
     },
+    UPGRADE("rolling upgrade of all coordinators from the previous release, and back") {
+        @Override
+        void prepare(Run run) {
+            run.checkPrevious();
+        }
+
+        @Override
+        void inject(Run run, Random random) {
+            run.upgradeAndDowngrade(random);
+        }
+    },
     AGENTS_KILLED("half of the agents killed, restarted later") {
         @Override
         void inject(Run run, Random random) {

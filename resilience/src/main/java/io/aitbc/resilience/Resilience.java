@@ -8,7 +8,7 @@ import picocli.CommandLine.Command;
         name = "resilience",
         mixinStandardHelpOptions = true,
         description = "Injects faults into a cluster and accounts for every task.",
-        subcommands = {RunsCommand.class, SoakCommand.class})
+        subcommands = {RunsCommand.class, UpgradeCommand.class, SoakCommand.class})
 public final class Resilience {
     private Resilience() {}
 

@@ -36,6 +36,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.awaitility.core.ConditionTimeoutException;
+import org.jspecify.annotations.Nullable;
 import org.springframework.util.FileSystemUtils;
 import tools.jackson.databind.JsonNode;
 
@@ -62,6 +63,7 @@ final class Run {
     private int capacity = DEFAULT_CAPACITY;
     private boolean diskIsLimited;
     private boolean halfPulls;
+    private @Nullable Path previous;
     private boolean hasSentinel;
     private int brokerCount = 1;
     private Cluster cluster;
@@ -174,6 +176,39 @@ final class Run {
         }
     }
 
+    /** @param jar an executable jar of the previous release of the coordinator */
+    void usePrevious(Path jar) {
+        previous = jar;
+    }
+
+    private void roll(@Nullable Path release, Random random) {
+        cluster.useRelease(release);
+        for (Cluster.Coordinator coordinator : cluster.coordinators()) {
+            during(
+                    (release == null ? "this release: " : "previous release: ")
+                            + coordinator.process().name(),
+                    () -> {
+                        coordinator.process().terminate();
+                        coordinator.process().start();
+                        coordinator.running().awaitHealthy();
+                    });
+            pause(random, 4, 8);
+        }
+    }
+
+    /** @throws UnsupportedOperationException if there is no previous release */
+    void checkPrevious() {
+        if (previous == null) {
+            throw new UnsupportedOperationException("the previous release is built by `resilience upgrade`");
+        }
+    }
+
+    /** Replaces the coordinators by those of this release, and back. */
+    void upgradeAndDowngrade(Random random) {
+        roll(null, random);
+        roll(previous, random);
+    }
+
     /** Redis has replicas, and Sentinels that replace it by one of them. */
     void useSentinel() {
         hasSentinel = true;
@@ -269,7 +304,8 @@ final class Run {
                 useBrokers(fault.brokers());
                 fault.prepare(this);
             });
-            try (Cluster started = new Cluster(folder, brokerCount, hasSentinel, coordinatorCount, settings)) {
+            try (Cluster started =
+                    new Cluster(folder, brokerCount, hasSentinel, coordinatorCount, settings, previous)) {
                 cluster = started;
                 return playOnCluster();
             }
