@@ -28,7 +28,7 @@ import tools.jackson.databind.JsonNode;
         name = "agentctl",
         scope = ScopeType.INHERIT,
         mixinStandardHelpOptions = true,
-        version = "agentctl 0.2.0",
+        version = "agentctl 0.3.0",
         description = "Inspects and controls an agent coordinator over REST.",
         sortOptions = false,
         exitCodeListHeading = "Exit codes:%n",

@@ -718,7 +718,7 @@ class AgentctlTest {
         assertThat(new Typed("", false)
                         .run(null, "queues", "pause", "--version")
                         .out())
-                .isEqualTo("agentctl 0.2.0\n");
+                .isEqualTo("agentctl 0.3.0\n");
     }
 
     private record Said(int code, String out, String err) {

@@ -5,6 +5,7 @@ import io.aitbc.coordinator.audit.AuditTrail;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.bulk.BulkRunner;
 import io.aitbc.coordinator.delivery.AssignmentClaims;
 import io.aitbc.coordinator.delivery.DeliveryLoop;
@@ -162,9 +163,9 @@ public final class Coordinator implements SmartLifecycle {
         return redisWarnings;
     }
 
-    /** Current problems of the services, one sentence each. */
-    public List<String> problems() {
-        Stream<String> ofStarter = isStarted() ? Stream.empty() : starter.problems().stream();
+    /** Current problems of the services. */
+    public List<Problem> problems() {
+        Stream<Problem> ofStarter = isStarted() ? Stream.empty() : starter.problems().stream();
         return Stream.concat(ofStarter, services.stream().limit(started).flatMap(part -> part.problems().stream()))
                 .toList();
     }

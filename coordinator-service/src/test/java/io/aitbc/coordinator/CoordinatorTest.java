@@ -3,6 +3,7 @@ package io.aitbc.coordinator;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.localstack.LocalStack;
 import java.util.ArrayList;
 import java.util.ConcurrentModificationException;
@@ -56,7 +57,7 @@ class CoordinatorTest {
             }
 
             @Override
-            public List<String> problems() {
+            public List<Problem> problems() {
                 return List.of();
             }
         };

@@ -31,7 +31,7 @@ import picocli.CommandLine.Option;
 @Command(
         name = "agent-worker",
         mixinStandardHelpOptions = true,
-        version = "agent-worker 0.2.0",
+        version = "agent-worker 0.3.0",
         description = "Runs an agent. task_data.task_type selects what a task does: echo, sleep, hash, http, and chat"
                 + " if --chat-url is set. The agent registers these task types as its capabilities.",
         showDefaultValues = true,

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.Coordinator;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.dispatch.LaneStats;
@@ -253,8 +254,10 @@ class ServiceController {
     }
 
     private State threadsState() {
-        List<String> problems = coordinator.problems();
-        return problems.isEmpty() ? State.UP : State.down(String.join("; ", problems));
+        List<Problem> problems = coordinator.problems();
+        return problems.isEmpty()
+                ? State.UP
+                : State.down(problems.stream().map(Problem::sentence).collect(Collectors.joining("; ")));
     }
 
     /** Search fails without it, and nothing else, so it does not make the coordinator unhealthy. */

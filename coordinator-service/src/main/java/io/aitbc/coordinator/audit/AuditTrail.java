@@ -4,6 +4,7 @@ import io.aitbc.contracts.AuditRecord;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.micrometer.core.instrument.Counter;
@@ -73,7 +74,7 @@ public final class AuditTrail implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return job.problems();
     }
 

@@ -63,17 +63,17 @@ public final class ActivityMonitor {
         }
     }
 
-    /** A sentence about the current problem; empty if there is none. */
-    public Optional<String> problem() {
+    /** The current problem; empty if there is none. */
+    public Optional<Problem> problem() {
         long now = nanos.getAsLong();
         Failing failed = failing;
         Long moved = lastProgressAt;
         if (failed != null && now - failed.sinceNanos >= FAILING_AFTER.toNanos()) {
-            return Optional.of(
-                    name + " has been failing for " + seconds(now - failed.sinceNanos) + " s: " + failed.why);
+            return Optional.of(new Problem(
+                    name + " has been failing for " + seconds(now - failed.sinceNanos) + " s: " + failed.why, false));
         }
         if (moved != null && now - moved >= stuckAfter.toNanos()) {
-            return Optional.of(name + " has been stuck for " + seconds(now - moved) + " s");
+            return Optional.of(new Problem(name + " has been stuck for " + seconds(now - moved) + " s", true));
         }
         return Optional.empty();
     }

@@ -11,5 +11,5 @@ public interface BackgroundService extends AutoCloseable {
     void close();
 
     /** Current problems that keep its threads from working, one sentence each. */
-    List<String> problems();
+    List<Problem> problems();
 }

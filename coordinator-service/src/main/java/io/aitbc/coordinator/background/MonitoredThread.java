@@ -105,14 +105,15 @@ public final class MonitoredThread {
         thread.interrupt();
     }
 
-    /** Problems, one sentence each: it ended without being asked to, has been failing for a while, or is stuck. */
-    public List<String> problems() {
+    /** Problems: it ended without being asked to, has been failing for a while, or is stuck. */
+    public List<Problem> problems() {
         if (!started || isClosing()) {
             return List.of();
         }
         return thread.isAlive()
                 ? monitor.problem().stream().toList()
-                : List.of(
-                        "thread " + name() + " has ended" + (terminationCause == null ? "" : ": " + terminationCause));
+                : List.of(new Problem(
+                        "thread " + name() + " has ended" + (terminationCause == null ? "" : ": " + terminationCause),
+                        true));
     }
 }

@@ -56,7 +56,7 @@ public final class PeriodicJob implements AutoCloseable {
      * See {@link BackgroundService#problems}. Failures of jobs that pause for ten seconds or longer are not reported: whether one persists
      * is unknown.
      */
-    public List<String> problems() {
+    public List<Problem> problems() {
         return pause.compareTo(ActivityMonitor.FAILING_AFTER) < 0 || !thread.isAlive() ? thread.problems() : List.of();
     }
 

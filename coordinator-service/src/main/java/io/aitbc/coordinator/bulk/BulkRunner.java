@@ -2,6 +2,7 @@ package io.aitbc.coordinator.bulk;
 
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.deadletter.DeadLetterArchive;
 import io.aitbc.coordinator.history.BulkOperations;
 import io.aitbc.coordinator.history.TaskHistory;
@@ -40,7 +41,7 @@ public final class BulkRunner implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return workers.stream().flatMap(worker -> worker.problems().stream()).toList();
     }
 }

@@ -5,6 +5,7 @@ import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.deadletter.DeadLetterArchive;
 import io.aitbc.coordinator.history.BulkOperations;
 import io.aitbc.coordinator.history.BulkOperations.Operation;
@@ -90,7 +91,7 @@ final class BulkWorker implements AutoCloseable {
         thread.close();
     }
 
-    List<String> problems() {
+    List<Problem> problems() {
         return thread.problems();
     }
 

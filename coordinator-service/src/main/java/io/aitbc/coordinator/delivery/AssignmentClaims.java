@@ -5,6 +5,7 @@ import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
@@ -127,7 +128,7 @@ public final class AssignmentClaims implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return job.problems();
     }
 

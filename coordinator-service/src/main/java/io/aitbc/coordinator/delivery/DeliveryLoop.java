@@ -6,6 +6,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
@@ -95,7 +96,7 @@ public final class DeliveryLoop implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return loop.problems();
     }
 

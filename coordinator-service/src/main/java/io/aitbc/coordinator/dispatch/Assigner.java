@@ -2,6 +2,7 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.coordinator.assign.Judgement;
 import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Placement;
@@ -97,12 +98,14 @@ final class Assigner {
     }
 
     /** Why nothing is assigned, apart from short pauses. */
-    List<String> problems() {
+    List<Problem> problems() {
         return outdatedSince.equals(Instant.MAX) || clock.now().isBefore(outdatedSince.plus(MAX_OUTDATED))
                 ? List.of()
-                : List.of("since " + outdatedSince
-                        + " nothing has been assigned: Redis goes by other definitions of limits than those read from Kafka. If one of them was"
-                        + " restored from an old copy, delete the key limits:version in Redis.");
+                : List.of(new Problem(
+                        "since " + outdatedSince
+                                + " nothing has been assigned: Redis goes by other definitions of limits than those read from Kafka. If one of them was"
+                                + " restored from an old copy, delete the key limits:version in Redis.",
+                        false));
     }
 
     /** Whether a batch may be placed now. */

@@ -14,6 +14,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.assign.Judgement;
 import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
@@ -134,7 +135,7 @@ public final class ClusterControl implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return topic.problems();
     }
 

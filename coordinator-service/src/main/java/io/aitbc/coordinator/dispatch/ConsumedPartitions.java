@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.coordinator.background.ActivityMonitor;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.match.Position;
@@ -103,7 +104,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         this.awaitPendingWork = awaitPendingWork;
     }
 
-    List<String> problems() {
+    List<Problem> problems() {
         return commitMonitor.problem().stream().toList();
     }
 

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.kafka.TopicFollower;
@@ -99,7 +100,7 @@ final class ControlTopic implements AutoCloseable {
         follower.close();
     }
 
-    List<String> problems() {
+    List<Problem> problems() {
         return follower.problems();
     }
 

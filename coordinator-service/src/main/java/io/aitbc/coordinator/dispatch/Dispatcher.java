@@ -5,6 +5,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.limit.LimitBook;
@@ -71,7 +72,7 @@ public final class Dispatcher implements BackgroundService {
     private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
 
     private volatile boolean working;
-    private volatile List<String> assignmentProblems = List.of();
+    private volatile List<Problem> assignmentProblems = List.of();
     private volatile LaneStats stats = new LaneStats(
             Instant.EPOCH,
             0,
@@ -138,7 +139,7 @@ public final class Dispatcher implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return Stream.of(thread.problems(), partitions.problems(), assignmentProblems)
                 .flatMap(List::stream)
                 .toList();

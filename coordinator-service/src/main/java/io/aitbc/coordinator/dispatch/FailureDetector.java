@@ -2,6 +2,7 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.kafka.CoordinatorId;
 import io.aitbc.coordinator.kafka.GroupMembers;
 import io.aitbc.coordinator.redis.Keys;
@@ -51,7 +52,7 @@ public final class FailureDetector implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return job.problems();
     }
 

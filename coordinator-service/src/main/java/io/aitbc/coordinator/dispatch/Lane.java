@@ -3,6 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.limit.LimitBook;
 import io.aitbc.coordinator.match.BacklogEntry;
@@ -356,7 +357,7 @@ final class Lane {
     }
 
     /** Why nothing is assigned, though tasks and agents are there. */
-    List<String> assignmentProblems() {
+    List<Problem> assignmentProblems() {
         return assigner.problems();
     }
 

@@ -5,6 +5,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.TaskEvent;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.event.EventOutbox;
 import io.aitbc.coordinator.match.Position;
@@ -100,7 +101,7 @@ public final class LostRecords implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return job.problems();
     }
 

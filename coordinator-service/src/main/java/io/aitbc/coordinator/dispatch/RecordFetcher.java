@@ -3,6 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.match.Position;
@@ -95,7 +96,7 @@ public final class RecordFetcher implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return thread.problems();
     }
 

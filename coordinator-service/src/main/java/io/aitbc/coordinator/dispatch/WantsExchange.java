@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.match.KeptAgent;
 import io.aitbc.coordinator.match.LaneTime;
 import io.aitbc.coordinator.match.SlotOffer;
@@ -123,7 +124,7 @@ public final class WantsExchange implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return exchanger.problems();
     }
 

@@ -5,6 +5,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.TaskEvent;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.lettuce.core.MapScanCursor;
@@ -63,7 +64,7 @@ public final class EventOutbox implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return events.isEnabled() ? job.problems() : List.of();
     }
 

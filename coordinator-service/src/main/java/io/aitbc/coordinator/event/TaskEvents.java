@@ -6,6 +6,7 @@ import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
@@ -125,7 +126,7 @@ public final class TaskEvents implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return producer == null ? List.of() : thread.problems();
     }
 

@@ -5,6 +5,7 @@ import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
@@ -135,7 +136,7 @@ public final class HistoryLoop implements BackgroundService {
 
     /** None: without its history, a coordinator does all its other work. See {@link #failure}. */
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return List.of();
     }
 
@@ -156,7 +157,7 @@ public final class HistoryLoop implements BackgroundService {
         }
         return Optional.ofNullable(unreachable)
                 .or(() -> Optional.ofNullable(failure))
-                .or(() -> loop.problems().stream().findFirst());
+                .or(() -> loop.problems().stream().map(Problem::sentence).findFirst());
     }
 
     private CompletableFuture<?> handle(ConsumerRecords<byte[], byte[]> records) {

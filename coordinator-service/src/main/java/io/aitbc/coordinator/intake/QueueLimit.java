@@ -3,6 +3,7 @@ package io.aitbc.coordinator.intake;
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.security.ThrottledException;
 import java.time.Duration;
@@ -54,7 +55,7 @@ public final class QueueLimit implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return job.problems();
     }
 

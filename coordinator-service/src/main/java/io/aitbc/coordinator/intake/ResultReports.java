@@ -7,6 +7,7 @@ import io.aitbc.contracts.TaskStatus;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.intake.Submissions.NotAcceptedException;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.redis.Keys;
@@ -90,7 +91,7 @@ public final class ResultReports implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return job.problems();
     }
 

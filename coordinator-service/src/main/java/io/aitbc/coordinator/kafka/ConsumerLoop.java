@@ -2,6 +2,7 @@ package io.aitbc.coordinator.kafka;
 
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.background.Problem;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Collection;
@@ -140,7 +141,7 @@ public final class ConsumerLoop implements AutoCloseable {
     }
 
     /** Current problems of its thread, one sentence each. */
-    public List<String> problems() {
+    public List<Problem> problems() {
         return thread.problems();
     }
 

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.kafka;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.HashMap;
@@ -91,7 +92,7 @@ public final class SharedTopics implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return poller.problems();
     }
 

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.kafka;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.background.ThrottledWarning;
 import java.nio.charset.StandardCharsets;
 import java.time.Clock;
@@ -113,7 +114,7 @@ public final class TopicFollower implements AutoCloseable {
         loop.close();
     }
 
-    public List<String> problems() {
+    public List<Problem> problems() {
         return loop.problems();
     }
 

@@ -6,6 +6,7 @@ import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.registry.RegistrationCopies;
 import io.aitbc.coordinator.registry.Registry;
@@ -76,7 +77,7 @@ public final class PushLoop implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return thread.problems();
     }
 

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.queue;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.RangeReader;
@@ -124,7 +125,7 @@ public final class OpenTransactions implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return poller.problems();
     }
 

@@ -7,6 +7,7 @@ import io.aitbc.coordinator.agent.TrackRecord;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.limit.AgentResource;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -132,7 +133,7 @@ public final class AgentView implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return thread.problems();
     }
 

@@ -5,6 +5,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.deadletter.DeadLetters;
@@ -115,7 +116,7 @@ public final class HeartbeatLoop implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return loop.problems();
     }
 

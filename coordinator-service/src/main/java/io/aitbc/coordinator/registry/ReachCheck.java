@@ -3,6 +3,7 @@ package io.aitbc.coordinator.registry;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -59,7 +60,7 @@ public final class ReachCheck implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return job.problems();
     }
 

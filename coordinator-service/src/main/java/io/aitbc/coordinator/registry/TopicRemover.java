@@ -2,6 +2,7 @@ package io.aitbc.coordinator.registry;
 
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -48,7 +49,7 @@ public final class TopicRemover implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return job.problems();
     }
 

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.Problem;
 import java.security.SecureRandom;
 import java.time.Clock;
 import java.time.Instant;
@@ -137,7 +138,7 @@ public final class ApiKeys implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return Stream.of(topic.problems(), uses.problems())
                 .flatMap(List::stream)
                 .toList();

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.security;
 
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
@@ -44,7 +45,7 @@ final class KeyUses {
         job.close();
     }
 
-    List<String> problems() {
+    List<Problem> problems() {
         return job.problems();
     }
 

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.security;
 
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import java.time.Duration;
 import java.util.List;
 import java.util.Set;
@@ -54,7 +55,7 @@ public final class OpenCalls implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return job.problems();
     }
 

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.security;
 
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.kafka.TopicFollower;
@@ -75,7 +76,7 @@ final class SecurityTopic {
         follower.close();
     }
 
-    List<String> problems() {
+    List<Problem> problems() {
         return follower.problems();
     }
 

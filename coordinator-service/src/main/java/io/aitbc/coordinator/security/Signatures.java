@@ -6,6 +6,7 @@ import io.aitbc.contracts.Ids;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.Problem;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
@@ -111,7 +112,7 @@ public final class Signatures implements BackgroundService {
     public void close() {}
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return List.of();
     }
 

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.settle;
 import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.event.TaskEvents;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -97,7 +98,7 @@ final class IndexRebuild implements AutoCloseable {
         lock.close();
     }
 
-    List<String> problems() {
+    List<Problem> problems() {
         return Stream.of(job.problems(), lock.problems()).flatMap(List::stream).toList();
     }
 

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.settle;
 
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.lettuce.core.SetArgs;
@@ -47,7 +48,7 @@ final class RebuildLock implements AutoCloseable {
         renewal.close();
     }
 
-    List<String> problems() {
+    List<Problem> problems() {
         return renewal.problems();
     }
 

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.settle;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.usage.LimitUsage;
@@ -85,7 +86,7 @@ final class Recovery implements AutoCloseable {
         job.close();
     }
 
-    List<String> problems() {
+    List<Problem> problems() {
         return job.problems();
     }
 

@@ -5,6 +5,7 @@ import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.event.TaskEvents;
@@ -89,7 +90,7 @@ final class ResultLoop implements AutoCloseable {
         return topics.prefix() + "agent-coordinator.results";
     }
 
-    List<String> problems() {
+    List<Problem> problems() {
         return loop.problems();
     }
 

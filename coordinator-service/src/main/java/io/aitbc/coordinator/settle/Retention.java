@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.settle;
 
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.Problem;
 import java.time.Duration;
 import java.util.List;
 
@@ -29,7 +30,7 @@ final class Retention implements AutoCloseable {
         job.close();
     }
 
-    List<String> problems() {
+    List<Problem> problems() {
         return job.problems();
     }
 

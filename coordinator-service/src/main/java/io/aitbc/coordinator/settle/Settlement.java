@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.settle;
 
 import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.Problem;
 import java.util.List;
 import java.util.stream.Stream;
 import org.apache.kafka.common.utils.Utils;
@@ -36,7 +37,7 @@ public final class Settlement implements BackgroundService {
     }
 
     @Override
-    public List<String> problems() {
+    public List<Problem> problems() {
         return Stream.of(index.problems(), results.problems(), recovery.problems(), retention.problems())
                 .flatMap(List::stream)
                 .toList();

@@ -29,7 +29,9 @@ class ActivityMonitorTest {
         seconds = 10;
         monitor.failed(new IllegalStateException("still away"));
         assertThat(monitor.problem())
-                .contains("thread results has been failing for 10 s: java.lang.IllegalStateException: still away");
+                .contains(new Problem(
+                        "thread results has been failing for 10 s: java.lang.IllegalStateException: still away",
+                        false));
     }
 
     @Test
@@ -38,7 +40,7 @@ class ActivityMonitorTest {
         seconds = 89;
         assertThat(monitor.problem()).isEmpty();
         seconds = 90;
-        assertThat(monitor.problem()).contains("thread results has been stuck for 90 s");
+        assertThat(monitor.problem()).contains(new Problem("thread results has been stuck for 90 s", true));
         monitor.progressed();
         assertThat(monitor.problem()).isEmpty();
     }

@@ -22,7 +22,7 @@ class MonitoredThreadTest {
 
         await().atMost(LONGEST).until(() -> !thread.isAlive());
         assertThat(thread.problems())
-                .containsExactly("thread doomed has ended: java.lang.StackOverflowError: too deep");
+                .containsExactly(new Problem("thread doomed has ended: java.lang.StackOverflowError: too deep", true));
     }
 
     @Test
