@@ -23,6 +23,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
@@ -32,6 +33,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Redis implements AutoCloseable {
     private static final Script INDEX_MARK = Script.load(Redis.class, "index-mark");
+    private static final Pattern REPLICATION_ID = Pattern.compile("master_replid:(\\p{XDigit}+)");
     /** The replication id of the primary that a promoted replica followed; zeros if there was none. */
     private static final Pattern EARLIER_ID = Pattern.compile("master_replid2:0*[1-9a-f]");
 
@@ -225,6 +227,12 @@ public final class Redis implements AutoCloseable {
     /** Whether this Redis has replaced the primary whose replica it was, and may have been replaced without knowing. */
     public boolean wasPromoted() {
         return EARLIER_ID.matcher(sync().info("replication")).find();
+    }
+
+    /** Names this run of Redis as a primary: each start and each failover begins another one. */
+    public String replicationId() {
+        Matcher id = REPLICATION_ID.matcher(sync().info("replication"));
+        return id.find() ? id.group(1) : "-";
     }
 
     private @Nullable String indexMark(String note) {

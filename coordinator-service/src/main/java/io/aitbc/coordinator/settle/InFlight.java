@@ -240,10 +240,10 @@ final class InFlight {
             history.read(
                     starts,
                     record -> read(record, assignment -> addNewest(assignment.withoutPayload(), newest), cancelled));
-            Map<AttemptRef, Assignment> reported =
-                    search(history, reported(history, rebuiltFrom, newest), partitions, starts(now), cancelled);
+            Map<AttemptRef, Assignment> reported = search(
+                    history, reported(history, rebuiltFrom, Map.of(), newest), partitions, starts(now), cancelled);
             reported.values().forEach(assignment -> addNewest(assignment, newest));
-            Set<AttemptRef> ended = unknown(reported(history, uncommitted.from, newest));
+            Set<AttemptRef> ended = unknown(reported(history, uncommitted.from, unsettledFrom, newest));
             search(history, ended, partitions, uncommitted.starts, cancelled)
                     .values()
                     .forEach(assignment -> addNewest(assignment, newest));
@@ -289,14 +289,18 @@ final class InFlight {
     }
 
     /**
-     * Attempts with a final result after given offsets, except those found already. Agents commit assignments that they have reported, so the
+     * Attempts with a final result between given offsets, except those found already. Agents commit assignments that they have reported, so the
      * assignment may lie before the committed offset.
      */
     private Set<AttemptRef> reported(
-            TopicHistory history, Map<TopicPartition, Long> from, Map<String, Assignment> found) {
+            TopicHistory history,
+            Map<TopicPartition, Long> from,
+            Map<TopicPartition, Long> to,
+            Map<String, Assignment> found) {
         Set<AttemptRef> reported = new HashSet<>();
         history.read(from, record -> {
-            TaskResult result = result(record);
+            TopicPartition partition = new TopicPartition(record.topic(), record.partition());
+            TaskResult result = record.offset() < to.getOrDefault(partition, Long.MAX_VALUE) ? result(record) : null;
             if (result != null) {
                 reported.add(AttemptRef.by(result));
             }

@@ -127,7 +127,11 @@ final class IndexRebuild implements AutoCloseable {
         if (missingSince == null) {
             missingSince = time;
         }
-        if (mark != null && redis.wasPromoted() && redis.writtenAgo().compareTo(FENCING_DELAY) < 0) {
+        // By two clocks: those of the two servers may differ.
+        if (mark != null
+                && time - missingSince < FENCING_DELAY.toNanos()
+                && redis.writtenAgo().compareTo(FENCING_DELAY) < 0
+                && redis.wasPromoted()) {
             return;
         }
         if (time - missingSince >= PUBLICATION_DELAY.toNanos() || !inFlight.isPossible()) {

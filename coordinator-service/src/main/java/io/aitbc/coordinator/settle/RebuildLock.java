@@ -55,7 +55,7 @@ final class RebuildLock implements AutoCloseable {
     /** Runs a step, unless another coordinator holds the lock. */
     void run(Step step) throws InterruptedException {
         Instant now = clock.instant();
-        String lock = now + " " + UUID.randomUUID();
+        String lock = now + " " + UUID.randomUUID() + " " + redis.replicationId();
         if ("OK"
                 .equals(redis.sync()
                         .set(Keys.INDEX_REBUILDING, lock, SetArgs.Builder.nx().px(ttl.toMillis())))) {

@@ -108,6 +108,12 @@ local function replication_id()
   return string.match(call('INFO', 'replication'), 'master_replid:(%x+)') or '-'
 end
 
+-- Whether a coordinator still holds the lock for rebuilding the index, and Redis is the one in which it took it. Its name ends with the replication id.
+local function holds_rebuild_lock(owner)
+  local id = string.match(owner, ' (%x+)$')
+  return call('GET', 'index:rebuilding') == owner and (not id or id == replication_id())
+end
+
 -- Takes an exclusive claim, which expires; returns false if another holds it. A key that does not expire is no claim.
 local function acquire(key, holder, ttl_ms)
   local acquired = redis.call('SET', key, holder, 'NX', 'PX', ttl_ms)

@@ -1,12 +1,12 @@
 -- Records how tasks ended without a result, or were redriven, from their events, when Redis has lost that.
--- Guarantee: a known task is unchanged if it has ended otherwise, or is at a later attempt. Changes nothing if Redis was emptied again since the lock was
+-- Guarantee: a known task is unchanged if it has ended otherwise, or is at a later attempt. Changes nothing if Redis was emptied or replaced again since the lock was
 --        acquired.
 -- KEYS   1 the notice channel
 -- ARGV   1 the lock's owner, 2 1 if the counters lack them too, else '', then for each event five, those of a task in their order: task_id, attempt, f failed, x cancelled, e expired or r redriven to this
 --        attempt, its time in ms, the error as JSON or ''
 -- Returns how many changed a task
-if redis.call('GET', 'index:rebuilding') ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED Redis was emptied again, or the lock has expired')
+if not holds_rebuild_lock(ARGV[1]) then
+  return redis.error_reply('SUPERSEDED Redis was emptied or replaced again, or the lock has expired')
 end
 local recorded, held, ended_ids = 0, {}, {}
 for i = 3, #ARGV, 5 do

@@ -1,12 +1,12 @@
 -- Records tasks whose results were settled, when Redis has lost that: completed, or requeued after an unsuccessful attempt.
 -- Guarantee: a known task is unchanged, unless it waits for this attempt or an earlier one, or is at one that did not succeed, as far as is known. Changes
---        nothing if Redis was emptied again since the lock was acquired.
+--        nothing if Redis was emptied or replaced again since the lock was acquired.
 -- KEYS   1 the notice channel
 -- ARGV   1 the lock's owner, 2 seconds after which a requeued task is forgotten again unless its record is read: it may have ended since, 3 1 if the counters
 --        lack them too, else ''; then for each task two: task_id, and its record, see record.lua
 -- Returns one text with a digit for each task: 1 recorded, 0 if more was known
-if redis.call('GET', 'index:rebuilding') ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED Redis was emptied again, or the lock has expired')
+if not holds_rebuild_lock(ARGV[1]) then
+  return redis.error_reply('SUPERSEDED Redis was emptied or replaced again, or the lock has expired')
 end
 local answer, completed, held = {}, {}, {}
 for i = 4, #ARGV, 2 do

@@ -1,13 +1,13 @@
 -- Restores live attempts that Redis has lost, from the agents' topics.
 -- Guarantee: a known task is unchanged, unless it waits for this attempt or an earlier one, or is at an earlier one that did not succeed; a restored attempt gets its full timeout
---        again, because its progress reports are lost. Changes nothing if Redis was emptied again since the lock was acquired: attempts
+--        again, because its progress reports are lost. Changes nothing if Redis was emptied or replaced again since the lock was acquired: attempts
 --        read before may have ended.
 -- KEYS   1 the notice channel
 -- ARGV   1 now in ms, 2 the lock's owner, then for each attempt four: task_id, agent_id, the record of the task, see record.lua, and the entry of
 --        the agent's in-flight hash
 -- Returns how many were restored
-if redis.call('GET', 'index:rebuilding') ~= ARGV[2] then
-  return redis.error_reply('SUPERSEDED Redis was emptied again, or the lock has expired')
+if not holds_rebuild_lock(ARGV[2]) then
+  return redis.error_reply('SUPERSEDED Redis was emptied or replaced again, or the lock has expired')
 end
 local now_ms = tonumber(ARGV[1])
 local restored, held = 0, {}

@@ -24,6 +24,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.UUID;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -97,9 +98,22 @@ class RebuildLockTest {
     @Test
     void onceEmptiedAgainNothingIsRestoredAndTheIndexIsNotComplete() {
         redis.sync().flushall();
-        assertThatThrownBy(() -> attempts.restore("mine", List.of(HELD), NOW)).hasMessageContaining("emptied again");
-        assertThatThrownBy(() -> attempts.markIndexComplete("mine", NOW)).hasMessageContaining("emptied again");
+        assertThatThrownBy(() -> attempts.restore("mine", List.of(HELD), NOW)).hasMessageContaining("SUPERSEDED");
+        assertThatThrownBy(() -> attempts.markIndexComplete("mine", NOW)).hasMessageContaining("SUPERSEDED");
         assertThat(redis.sync().keys("*")).isEmpty();
+    }
+
+    /** The replica has the lock, and may lack what was restored under it. */
+    @Test
+    void onceReplacedAgainTheIndexIsNotComplete() {
+        String lock = NOW + " " + UUID.randomUUID() + " 0123456789abcdef";
+        redis.sync().set(Keys.INDEX_REBUILDING, lock);
+
+        assertThatThrownBy(() -> attempts.restore(lock, List.of(HELD), NOW)).hasMessageContaining("SUPERSEDED");
+        assertThatThrownBy(() -> attempts.markIndexComplete(lock, NOW)).hasMessageContaining("SUPERSEDED");
+
+        assertThat(redis.sync().exists(Keys.INDEX_COMPLETE, Keys.INDEX_REBUILDING))
+                .isZero();
     }
 
     /** The owner of the record may have made the task visible again in the meantime. */
