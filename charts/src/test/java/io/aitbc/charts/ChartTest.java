@@ -55,7 +55,7 @@ class ChartTest {
             redis: {urlSecret: {name: redis, key: url}, caSecret: redis-ca}
             history: {url: "postgresql://postgres/tasks", secret: postgres}
             security: {enabled: true, adminKeySecret: {name: admin, key: key}}
-            settings: {AITBC_LOG_FORMAT: json, AITBC_QUEUES_MAX_WAITING: 100000, AITBC_STRICT: true}
+            settings: {AITBC_LOG_FORMAT: json, AITBC_API_MAX_BODY_BYTES: 2097152, AITBC_STRICT: true}
             extraEnv: [{name: JAVA_TOOL_OPTIONS, value: "-Xss512k"}]
             service: {type: LoadBalancer, port: 80, annotations: {a: "1"}}
             ingress: {enabled: true, className: nginx, host: tasks.example.com, tlsSecret: tls}
@@ -75,7 +75,13 @@ class ChartTest {
               - name: gpu
                 image: example/agent:1
                 env: [{name: A, value: b}]
-                resources: {limits: {memory: 1Gi}}
+                resources: {limits: {memory: 1Gi, nvidia.com/gpu: 1}}
+                pullPolicy: Always
+                kafkaConfigSecret: kafka-of-gpu
+                nodeSelector: {gpu: "yes"}
+                tolerations: [{key: gpu, operator: Exists}]
+                volumes: [{name: cache, emptyDir: {}}]
+                volumeMounts: [{name: cache, mountPath: /home}]
                 autoscaling: {enabled: true, query: capability=train, maxReplicas: 5, apiKeySecret: {name: viewer, key: key}}
             """;
 
@@ -256,6 +262,37 @@ class ChartTest {
                 .containsEntry("authMode", "apiKey");
         assertThat(generic(rendered, "TriggerAuthentication").<String>get("spec", "secretTargetRef", 0, "name"))
                 .isEqualTo("viewer");
+    }
+
+    /** Each has a user of Kafka of its own, or none: that of the coordinators may do more. */
+    @Test
+    void agentsDoNotGetTheCredentialsOfCoordinators() throws IOException {
+        for (Deployment deployment : all(render(ALL), Deployment.class)) {
+            List<String> secrets = deployment.getSpec().getTemplate().getSpec().getVolumes().stream()
+                    .filter(volume -> volume.getSecret() != null)
+                    .map(volume -> volume.getSecret().getSecretName())
+                    .toList();
+            String name = deployment.getMetadata().getName();
+            assertThat(secrets)
+                    .isEqualTo(
+                            name.equals(COORDINATOR)
+                                    ? List.of("kafka-client", "redis-ca")
+                                    : name.endsWith("gpu") ? List.of("kafka-of-gpu") : List.of());
+        }
+    }
+
+    @Test
+    void largeNumbersStayNumbers() throws IOException {
+        assertThat(environment(container(deployment(render(ALL), COORDINATOR))))
+                .containsEntry("AITBC_API_MAX_BODY_BYTES", "2097152")
+                .containsEntry("AITBC_STRICT", "true");
+    }
+
+    @Test
+    void demandNeedsAKey() {
+        assertThatThrownBy(() -> render(
+                        MINIMAL + "agents: [{name: a, image: a, autoscaling: {enabled: true, query: capability=a}}]"))
+                .hasMessageContaining("apiKeySecret is required");
     }
 
     @ParameterizedTest

@@ -393,6 +393,11 @@ enum Fault {
         return brokers;
     }
 
+    /** Whether it is possible on a cluster with one Redis, and no other release. */
+    boolean hasUsualCluster() {
+        return this != UPGRADE && this != REDIS_REPLACED && this != REDIS_REPLACED_LATE && this != REDIS_SPLIT;
+    }
+
     String description() {
         return description;
     }

@@ -299,7 +299,8 @@ class ServiceController {
                 return State.down("converting the data of version 0.1 in Redis");
             }
             if (ofRedis.up() && redis.indexMark() == null) {
-                return State.down("Redis was restarted or replaced: verifying against Kafka what it has lost");
+                return State.down(
+                        "Redis may have lost its last writes, as it was restarted or replaced: verifying them against Kafka");
             }
             LaneStats lane = dispatcher.stats();
             // A restart of this coordinator would not help, so it stays up.

@@ -68,12 +68,12 @@ public final class ActivityMonitor {
         long now = nanos.getAsLong();
         Failing failed = failing;
         Long moved = lastProgressAt;
+        if (moved != null && now - moved >= stuckAfter.toNanos()) {
+            return Optional.of(new Problem(name + " has been stuck for " + seconds(now - moved) + " s", true));
+        }
         if (failed != null && now - failed.sinceNanos >= FAILING_AFTER.toNanos()) {
             return Optional.of(new Problem(
                     name + " has been failing for " + seconds(now - failed.sinceNanos) + " s: " + failed.why, false));
-        }
-        if (moved != null && now - moved >= stuckAfter.toNanos()) {
-            return Optional.of(new Problem(name + " has been stuck for " + seconds(now - moved) + " s", true));
         }
         return Optional.empty();
     }

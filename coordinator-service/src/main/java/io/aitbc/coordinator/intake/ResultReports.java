@@ -109,7 +109,7 @@ public final class ResultReports implements BackgroundService {
             return Optional.of(Outcome.REPEATED);
         }
         if (state.isEmpty() || !isLive(state.get(), result)) {
-            boolean mayBeRestored = state.isEmpty() || state.get().status() == TaskStatus.QUEUED;
+            boolean mayBeRestored = state.isEmpty() || !hasEnded(state.get(), result.attempt());
             return mayBeRestored && isRestoring()
                     ? Optional.of(Outcome.RESTORING)
                     : state.map(known -> Outcome.NOT_LIVE);
@@ -144,6 +144,11 @@ public final class ResultReports implements BackgroundService {
 
     private boolean isRestoring() {
         return redis.indexMark() == null || redis.sync().exists(Keys.INDEX_RESTORED) == 1;
+    }
+
+    private static boolean hasEnded(TaskState state, int attempt) {
+        return state.attempt() > attempt
+                || state.attempt() == attempt && state.status().hasEnded();
     }
 
     private static boolean isLive(TaskState state, TaskResult result) {

@@ -12,7 +12,6 @@ import io.lettuce.core.api.sync.RedisCommands;
 import io.lettuce.core.codec.StringCodec;
 import io.lettuce.core.pubsub.RedisPubSubListener;
 import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -214,18 +213,8 @@ public final class Redis implements AutoCloseable {
         return ms == 0 ? null : Instant.ofEpochMilli(ms);
     }
 
-    /** How long ago Redis had all that was written, by its own clock; long, if it is not known. */
-    public Duration writtenAgo() {
-        Instant writtenAt = writtenAt();
-        return writtenAt == null
-                ? Duration.ofDays(1)
-                : Duration.between(
-                        writtenAt,
-                        Instant.ofEpochSecond(Long.parseLong(sync().time().get(0))));
-    }
-
-    /** Whether this Redis has replaced the primary whose replica it was, and may have been replaced without knowing. */
-    public boolean wasPromoted() {
+    /** Whether this Redis continues the data of another one: a replica that was promoted, whose old primary may live on, or one that has loaded a snapshot. */
+    public boolean hasEarlierId() {
         return EARLIER_ID.matcher(sync().info("replication")).find();
     }
 

@@ -310,7 +310,7 @@ final class Attempts {
      * Records settled tasks from Kafka, where nothing newer is known: completed, or waiting for the next attempt. Fails if the lock has been
      * lost.
      *
-     * @param isUncounted whether the counters lack them too
+     * @param isUncounted whether the counters lack them too, as they have lost the same writes
      * @return the results that were recorded
      */
     List<TaskResult> recordSettled(String lock, Map<Assignment, TaskResult> settled, boolean isUncounted, Instant now) {
@@ -348,7 +348,7 @@ final class Attempts {
      * Records how tasks ended without a result, or were redriven, where nothing newer is known; fails if the lock has been lost.
      *
      * @param events failed, cancelled, expired and redriven, those of a task in their order
-     * @param isUncounted whether the counters lack them too
+     * @param isUncounted whether the counters lack them too, as they have lost the same writes
      * @return the number of changes
      */
     int recordEnded(String lock, List<TaskEvent> events, boolean isUncounted) {

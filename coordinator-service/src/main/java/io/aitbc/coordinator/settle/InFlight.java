@@ -158,13 +158,24 @@ final class InFlight {
         }
     }
 
-    /** How tasks ended without a result, and which were redriven, since a time; those of a task in their order. */
+    /**
+     * How tasks ended without a result, and which were redriven, since a time; those of a task in their order. A failure without a dead letter is left out: that is
+     * written after the event, and again by whoever finds the attempt still held.
+     */
     List<TaskEvent> endedSince(Instant time) {
         List<TaskEvent> ended = new ArrayList<>();
-        try (TopicHistory events = new TopicHistory(clients)) {
-            events.read(events.since(events.partitions(topics.events()), time), record -> {
+        try (TopicHistory history = new TopicHistory(clients)) {
+            Set<String> deadLettered = new HashSet<>();
+            history.read(history.since(history.partitions(topics.deadLetter()), time), record -> {
+                if (record.key() != null) {
+                    deadLettered.add(new String(record.key(), StandardCharsets.UTF_8));
+                }
+            });
+            history.read(history.since(history.partitions(topics.events()), time), record -> {
                 TaskEvent event = event(record);
-                if (event != null && ENDS.contains(event.kind())) {
+                if (event != null
+                        && ENDS.contains(event.kind())
+                        && (event.kind() != TaskEvent.Kind.FAILED || deadLettered.contains(event.taskId()))) {
                     ended.add(event);
                 }
             });
@@ -240,10 +251,10 @@ final class InFlight {
             history.read(
                     starts,
                     record -> read(record, assignment -> addNewest(assignment.withoutPayload(), newest), cancelled));
-            Map<AttemptRef, Assignment> reported = search(
-                    history, reported(history, rebuiltFrom, Map.of(), newest), partitions, starts(now), cancelled);
+            Map<AttemptRef, Assignment> reported =
+                    search(history, reported(history, rebuiltFrom, newest), partitions, starts(now), cancelled);
             reported.values().forEach(assignment -> addNewest(assignment, newest));
-            Set<AttemptRef> ended = unknown(reported(history, uncommitted.from, unsettledFrom, newest));
+            Set<AttemptRef> ended = unknown(history, uncommitted.from, unsettledFrom, newest);
             search(history, ended, partitions, uncommitted.starts, cancelled)
                     .values()
                     .forEach(assignment -> addNewest(assignment, newest));
@@ -289,18 +300,14 @@ final class InFlight {
     }
 
     /**
-     * Attempts with a final result between given offsets, except those found already. Agents commit assignments that they have reported, so the
+     * Attempts with a final result after given offsets, except those found already. Agents commit assignments that they have reported, so the
      * assignment may lie before the committed offset.
      */
     private Set<AttemptRef> reported(
-            TopicHistory history,
-            Map<TopicPartition, Long> from,
-            Map<TopicPartition, Long> to,
-            Map<String, Assignment> found) {
+            TopicHistory history, Map<TopicPartition, Long> from, Map<String, Assignment> found) {
         Set<AttemptRef> reported = new HashSet<>();
         history.read(from, record -> {
-            TopicPartition partition = new TopicPartition(record.topic(), record.partition());
-            TaskResult result = record.offset() < to.getOrDefault(partition, Long.MAX_VALUE) ? result(record) : null;
+            TaskResult result = result(record);
             if (result != null) {
                 reported.add(AttemptRef.by(result));
             }
@@ -309,21 +316,38 @@ final class InFlight {
         return reported;
     }
 
-    /** Those that Redis does not know to have ended. */
-    private Set<AttemptRef> unknown(Set<AttemptRef> reported) {
-        List<AttemptRef> all = List.copyOf(reported);
+    /** Attempts with a final result between given offsets that Redis does not know to have ended, except those found already. */
+    private Set<AttemptRef> unknown(
+            TopicHistory history,
+            Map<TopicPartition, Long> from,
+            Map<TopicPartition, Long> to,
+            Map<String, Assignment> found) {
         Set<AttemptRef> unknown = new HashSet<>();
-        for (int from = 0; from < all.size(); from += STATES_BATCH) {
-            List<AttemptRef> batch = all.subList(from, Math.min(all.size(), from + STATES_BATCH));
-            Map<String, TaskState> known =
-                    states.apply(batch.stream().map(AttemptRef::taskId).collect(Collectors.toSet()));
-            for (AttemptRef one : batch) {
-                if (!isKnown(one, known.get(one.taskId))) {
-                    unknown.add(one);
-                }
+        List<AttemptRef> batch = new ArrayList<>();
+        history.read(from, record -> {
+            long end = to.getOrDefault(new TopicPartition(record.topic(), record.partition()), 0L);
+            TaskResult result = record.offset() < end ? result(record) : null;
+            if (result != null) {
+                batch.add(AttemptRef.by(result));
+            }
+            if (batch.size() == STATES_BATCH) {
+                addUnknown(batch, unknown);
+            }
+        });
+        addUnknown(batch, unknown);
+        found.values().forEach(assignment -> unknown.remove(AttemptRef.by(assignment)));
+        return unknown;
+    }
+
+    private void addUnknown(List<AttemptRef> batch, Set<AttemptRef> unknown) {
+        Map<String, TaskState> known =
+                states.apply(batch.stream().map(AttemptRef::taskId).collect(Collectors.toSet()));
+        for (AttemptRef one : batch) {
+            if (!isKnown(one, known.get(one.taskId))) {
+                unknown.add(one);
             }
         }
-        return unknown;
+        batch.clear();
     }
 
     /** Whether Redis knows that an attempt has ended. Of a task that waits for the next one, it may not know why. */

@@ -35,7 +35,7 @@ final class IndexRebuild implements AutoCloseable {
     private static final Duration PUBLICATION_DELAY = Duration.ofSeconds(2);
 
     /**
-     * After the last write that a promoted replica has. Until then its old primary may still accept writes from a coordinator that sees no other:
+     * After a promoted replica was found. Until then its old primary may still accept writes from a coordinator that sees no other:
      * {@code min-replicas-max-lag}, 10 s by default, and what the check of that takes.
      */
     private static final Duration FENCING_DELAY = Duration.ofSeconds(12);
@@ -127,11 +127,7 @@ final class IndexRebuild implements AutoCloseable {
         if (missingSince == null) {
             missingSince = time;
         }
-        // By two clocks: those of the two servers may differ.
-        if (mark != null
-                && time - missingSince < FENCING_DELAY.toNanos()
-                && redis.writtenAgo().compareTo(FENCING_DELAY) < 0
-                && redis.wasPromoted()) {
+        if (time - missingSince < FENCING_DELAY.toNanos() && redis.hasEarlierId()) {
             return;
         }
         if (time - missingSince >= PUBLICATION_DELAY.toNanos() || !inFlight.isPossible()) {
@@ -154,11 +150,13 @@ final class IndexRebuild implements AutoCloseable {
                 writtenAt == null ? inFlight.uncommitted(rebuiltFrom) : inFlight.lostSince(writtenAt, now);
         InFlight.Found found = inFlight.find(now, rebuiltFrom, uncommitted);
         int restored = attempts.restore(lock, found.live(), now);
-        int settled =
-                attempts.recordSettled(lock, found.settled(), wasVerified, now).size();
+        List<TaskResult> settled = attempts.recordSettled(lock, found.settled(), wasVerified, now);
         int ended = attempts.recordEnded(lock, inFlight.endedSince(uncommitted.since()), wasVerified);
         if (inFlight.isPossible()) {
             redis.sync().setex(Keys.INDEX_RESTORED, RESTORED_TTL.toSeconds(), now.toString());
+        }
+        if (wasVerified) {
+            publishCompleted(settled, now);
         }
         attempts.markIndexComplete(lock, clock.instant());
         attempts.publishRebuilt();
@@ -166,13 +164,13 @@ final class IndexRebuild implements AutoCloseable {
         log.atInfo()
                 .addKeyValue("agents", agents)
                 .addKeyValue("in_flight", restored)
-                .addKeyValue("settled", settled)
+                .addKeyValue("settled", settled.size())
                 .addKeyValue("ended", ended)
                 .addKeyValue("ms", Duration.between(now, clock.instant()).toMillis())
                 .log(
                         writtenAt == null
                                 ? "Rebuilt the index in Redis from Kafka"
-                                : "Redis was restarted or replaced: verified its index against Kafka");
+                                : "Redis may have lost writes: verified its index against Kafka");
     }
 
     private void searchAgain(String lock, Instant now) throws InterruptedException {
@@ -188,10 +186,7 @@ final class IndexRebuild implements AutoCloseable {
         int restored = attempts.restore(lock, found.live(), now);
         List<TaskResult> settled = attempts.recordSettled(lock, found.settled(), false, now);
         // When these results were read, their tasks were unknown.
-        TaskEvents.await(events.publish(settled.stream()
-                .filter(result -> result.status() == TaskResult.Status.COMPLETED)
-                .map(result -> TaskEvent.completed(result, now))
-                .toList()));
+        publishCompleted(settled, now);
         if (corruptAt != null) {
             // Waiting tasks may have been quarantined too.
             attempts.publishRebuilt();
@@ -207,5 +202,12 @@ final class IndexRebuild implements AutoCloseable {
                     .addKeyValue("settled", settled.size())
                     .log("Added missing assignments to the index");
         }
+    }
+
+    private void publishCompleted(List<TaskResult> settled, Instant now) throws InterruptedException {
+        TaskEvents.await(events.publish(settled.stream()
+                .filter(result -> result.status() == TaskResult.Status.COMPLETED)
+                .map(result -> TaskEvent.completed(result, now))
+                .toList()));
     }
 }

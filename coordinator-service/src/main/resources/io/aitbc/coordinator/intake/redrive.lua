@@ -28,7 +28,6 @@ if failing then
   status = 'failed'
   redis.call('HINCRBY', 'stats:tasks', 'redriven', 1)
 elseif status == 'failed' then
-  redis.call('HINCRBY', 'stats:tasks', 'failed', -1)
-  redis.call('HINCRBY', 'stats:tasks', 'redriven', 1)
+  count_redriven()
 end
 return { status, next_attempt, 0 }

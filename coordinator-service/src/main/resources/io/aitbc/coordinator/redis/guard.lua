@@ -103,7 +103,8 @@ local function is_shared(delivery)
   return delivery == 'pull' or delivery == 'push'
 end
 
--- Names a run of Redis as a primary. Each start and each failover begins another one, and may have lost the last writes.
+-- Names a run of Redis as a primary. Each start and each failover begins another one, and may have lost the last writes. So does the first replica that
+-- connects, which has lost none.
 local function replication_id()
   return string.match(call('INFO', 'replication'), 'master_replid:(%x+)') or '-'
 end

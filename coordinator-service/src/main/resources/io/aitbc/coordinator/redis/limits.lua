@@ -181,6 +181,12 @@ local function free(task_id, task)
   return agent_id
 end
 
+-- Counts a task that had failed permanently and continues.
+local function count_redriven()
+  redis.call('HINCRBY', 'stats:tasks', 'failed', -1)
+  redis.call('HINCRBY', 'stats:tasks', 'redriven', 1)
+end
+
 -- Publishes how many assignments each of these agents holds, keys of the table, and the limits that have changed.
 local function notify_changes(agent_ids)
   local counts, states = {}, save_limits()

@@ -2,8 +2,10 @@
 -- Guarantee: a known task is unchanged if it has ended otherwise, or is at a later attempt. Changes nothing if Redis was emptied or replaced again since the lock was
 --        acquired.
 -- KEYS   1 the notice channel
--- ARGV   1 the lock's owner, 2 1 if the counters lack them too, else '', then for each event five, those of a task in their order: task_id, attempt, f failed, x cancelled, e expired or r redriven to this
---        attempt, its time in ms, the error as JSON or ''
+-- ARGV   1 the lock's owner
+--        2 1 if the counters lack these events too, else ''
+--        then for each event five, those of a task in their order: task_id, attempt, a letter, its time in ms, and the error as JSON or ''. The letter is f failed,
+--        x cancelled, e expired, or r redriven to this attempt
 -- Returns how many changed a task
 if not holds_rebuild_lock(ARGV[1]) then
   return redis.error_reply('SUPERSEDED Redis was emptied or replaced again, or the lock has expired')
@@ -34,7 +36,9 @@ for i = 3, #ARGV, 5 do
       held[free(task_id, task)] = true
     end
     redis.call('SET', 'task:' .. task_id, record)
-    if ARGV[2] == '1' then
+    if letter == 'r' and status == 'failed' then
+      count_redriven()
+    elseif ARGV[2] == '1' then
       redis.call('HINCRBY', 'stats:tasks', letter == 'r' and 'redriven' or statuses[letter], 1)
     end
     recorded = recorded + 1

@@ -18,6 +18,8 @@ for i = 4, #ARGV, 2 do
   if not task or task.status == 'queued' and task.attempt <= record.attempt or is_live or task.status == 'failed' and task.attempt < reported then
     if is_live then
       held[free(task_id, task)] = true
+    elseif task and task.status == 'failed' then
+      count_redriven()
     end
     if record.status == 'completed' then
       redis.call('SET', 'task:' .. task_id, task and continue_from(task, record.text, tail_of(record)) or record.text)

@@ -22,7 +22,9 @@ for i = 3, #ARGV, 4 do
   local live = task and task.status == 'assigned' and task.attempt == attempt and agent_of(task) == agent_id
   -- The agent's in-flight hash may have been quarantined when its task was not.
   if unknown or live and redis.call('HEXISTS', 'agent:' .. agent_id .. ':inflight', task_id) == 0 then
-    if is_earlier and task.status ~= 'failed' then
+    if is_earlier and task.status == 'failed' then
+      count_redriven()
+    elseif is_earlier then
       held[free(task_id, task)] = true
     end
     redis.call('SET', 'task:' .. task_id, task and continue_from(task, record) or record)

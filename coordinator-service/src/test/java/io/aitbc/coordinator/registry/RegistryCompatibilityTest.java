@@ -358,6 +358,7 @@ class RegistryCompatibilityTest {
         notices.set("heard with load", overheard.notice());
         redis.sync().flushall();
 
+        IndexMark.set(redis.sync(), NOW);
         register(PLAIN, null);
         overheard.notice();
         registry.markStale("agent-1", NOW.plusSeconds(1_000), NOW.plusSeconds(1_000));

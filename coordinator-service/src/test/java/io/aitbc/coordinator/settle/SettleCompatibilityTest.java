@@ -54,7 +54,7 @@ import tools.jackson.databind.node.ObjectNode;
 class SettleCompatibilityTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
     private static final Script CANCEL = Script.loadFencedWithLimits(Reservations.class, "cancel");
-    private static final Script REDRIVE = Script.load(Redrive.class, "redrive");
+    private static final Script REDRIVE = Script.loadWithLimits(Redrive.class, "redrive");
     private static final HealthPolicy HEALTH =
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.98, 0.98);
     private static final Requirements REQUIREMENTS = Requirements.capabilities("gpu>=2");
