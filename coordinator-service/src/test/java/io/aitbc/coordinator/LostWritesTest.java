@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskEvent;
 import io.aitbc.coordinator.redis.IndexMark;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.CopyArgs;
@@ -150,6 +151,7 @@ class LostWritesTest {
         submit("retried-completed", "\"max_attempts\":3");
         submit("cancelled", "\"uses\":{\"jobs\":1}");
         submit("failed", "\"max_attempts\":1");
+        submit("not-dead-lettered", "\"max_attempts\":1");
         submit("failed-redriven", "\"max_attempts\":1");
         for (String waiting : List.of("cancelled-waiting", "waiting")) {
             submitWaiting(waiting, "");
@@ -180,6 +182,9 @@ class LostWritesTest {
                     .isEqualTo(200);
             awaitAssigned(redriven, 2);
         }
+        // A coordinator died between the event and the dead letter: whoever finds the attempt held writes both.
+        TaskEvent event = TaskEvent.recordLost("not-dead-lettered", 1, Json.tree("quota"), Instant.now());
+        coordinator.publish("tasks.events", event.taskId(), Json.text(event));
         submit("new", "\"uses\":{\"jobs\":1,\"money\":7}");
         submit("new-completed", "\"max_attempts\":3");
         report("new-completed", 1, "completed");

@@ -10,6 +10,6 @@ public interface BackgroundService extends AutoCloseable {
     @Override
     void close();
 
-    /** Current problems that keep its threads from working, one sentence each. */
+    /** Current problems that keep its threads from working. */
     List<Problem> problems();
 }
