@@ -256,12 +256,7 @@ enum Fault {
                     random);
         }
     },
-    REDIS_REPLACED("Redis with two replicas: primary killed, replaced by a replica, restarted later") {
-        @Override
-        void prepare(Run run) {
-            run.useSentinel();
-        }
-
+    REDIS_REPLACED("Redis with two replicas: primary killed, replaced by a replica, restarted later", 1, true) {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess primary = run.primary().process();
@@ -272,12 +267,7 @@ enum Fault {
             primary.start();
         }
     },
-    REDIS_REPLACED_LATE("the same, and the replica lacks the last 1 to 3 s of writes") {
-        @Override
-        void prepare(Run run) {
-            run.useSentinel();
-        }
-
+    REDIS_REPLACED_LATE("the same, and the replica lacks the last 1 to 3 s of writes", 1, true) {
         @Override
         void inject(Run run, Random random) {
             LocalSentinel.Server primary = run.primary();
@@ -290,12 +280,7 @@ enum Fault {
             primary.process().start();
         }
     },
-    REDIS_SPLIT("primary paused until a replica has replaced it, then resumed: two primaries") {
-        @Override
-        void prepare(Run run) {
-            run.useSentinel();
-        }
-
+    REDIS_SPLIT("primary paused until a replica has replaced it, then resumed: two primaries", 1, true) {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess primary = run.primary().process();
@@ -378,15 +363,28 @@ enum Fault {
 
     private final String description;
     private final int brokers;
+    private final boolean needsReplicas;
 
     Fault(String description) {
         this(description, 1);
     }
 
-    /** @param brokers the least number that it makes sense with */
     Fault(String description, int brokers) {
+        this(description, brokers, false);
+    }
+
+    /**
+     * @param brokers the least number that it makes sense with
+     * @param needsReplicas whether it needs a Redis with replicas, which Sentinels replace
+     */
+    Fault(String description, int brokers, boolean needsReplicas) {
         this.description = description;
         this.brokers = brokers;
+        this.needsReplicas = needsReplicas;
+    }
+
+    boolean needsReplicas() {
+        return needsReplicas;
     }
 
     int brokers() {
@@ -395,7 +393,7 @@ enum Fault {
 
     /** Whether it is possible on a cluster with one Redis, and no other release. */
     boolean hasUsualCluster() {
-        return this != UPGRADE && this != REDIS_REPLACED && this != REDIS_REPLACED_LATE && this != REDIS_SPLIT;
+        return this != UPGRADE && !needsReplicas;
     }
 
     String description() {

@@ -64,7 +64,6 @@ final class Run {
     private boolean diskIsLimited;
     private boolean halfPulls;
     private @Nullable Path previous;
-    private boolean hasSentinel;
     private int brokerCount = 1;
     private Cluster cluster;
 
@@ -209,11 +208,6 @@ final class Run {
         roll(previous, random);
     }
 
-    /** Redis has replicas, and Sentinels that replace it by one of them. */
-    void useSentinel() {
-        hasSentinel = true;
-    }
-
     /** @throws UnsupportedOperationException if a file system cannot be mounted on this machine */
     void limitDisk() {
         Path disk = folder.resolve("data").resolve(FIRST_BROKER);
@@ -304,6 +298,7 @@ final class Run {
                 useBrokers(fault.brokers());
                 fault.prepare(this);
             });
+            boolean hasSentinel = faults.stream().anyMatch(Fault::needsReplicas);
             try (Cluster started =
                     new Cluster(folder, brokerCount, hasSentinel, coordinatorCount, settings, previous)) {
                 cluster = started;

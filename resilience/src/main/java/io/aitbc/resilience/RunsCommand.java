@@ -1,13 +1,7 @@
 package io.aitbc.resilience;
 
-import io.aitbc.contracts.Json;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +11,7 @@ import java.util.function.ToIntFunction;
 import java.util.function.ToLongFunction;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 @Command(
@@ -36,13 +31,8 @@ final class RunsCommand implements Callable<Integer> {
     @Option(names = "--security", description = "Runs the coordinators with security on.")
     private boolean security;
 
-    @Option(names = "--runs", description = "Number of runs per fault; ${DEFAULT-VALUE} by default.")
-    private int runs = 1;
-
-    @Option(
-            names = "--seed",
-            description = "Seed of the first run, incremented for each further one; ${DEFAULT-VALUE} by default.")
-    private long seed = 1;
+    @Mixin
+    private RunSeries series = new RunSeries();
 
     @Option(names = "--seconds", description = "Seconds of load per run; ${DEFAULT-VALUE} by default.")
     private int seconds = 30;
@@ -55,11 +45,6 @@ final class RunsCommand implements Callable<Integer> {
             description = "Number of brokers; ${DEFAULT-VALUE} by default. Some faults have three in any case.")
     private int brokers = 1;
 
-    @Option(
-            names = "--folder",
-            description = "Folder for ledgers, logs, charts and reports; ${DEFAULT-VALUE} by default.")
-    private Path folder = Path.of("target", "resilience");
-
     @Override
     public Integer call() {
         if (mixed) {
@@ -68,42 +53,20 @@ final class RunsCommand implements Callable<Integer> {
         }
         List<List<Fault>> kinds =
                 mixed ? List.of(faults) : faults.stream().map(List::of).toList();
-        List<Run.Outcome> outcomes = new ArrayList<>();
-        for (int i = 0; i < runs; i++) {
+        for (int i = 0; i < series.runs; i++) {
             for (List<Fault> kind : kinds) {
-                play(kind, seed + i, outcomes);
+                long seed = series.seed + i;
+                series.play(mixed ? "mixed" : kind.get(0).wireName(), seed, ofRun -> run(kind, seed, ofRun));
             }
         }
-        System.out.println();
-        System.out.print(table(outcomes));
-        write(folder.resolve("report.md"), table(outcomes).getBytes(StandardCharsets.UTF_8));
-        return !outcomes.isEmpty() && outcomes.stream().allMatch(Run.Outcome::isClean) ? 0 : 1;
+        return series.report();
     }
 
-    private void play(List<Fault> kind, long runSeed, List<Run.Outcome> outcomes) {
-        String name = mixed ? "mixed" : kind.get(0).wireName();
-        Path ofRun = folder.resolve(name + "-" + runSeed);
-        System.out.println(name + ", seed " + runSeed);
+    private Run run(List<Fault> kind, long seed, Path folder) {
         Run run = new Run(
-                kind,
-                runSeed,
-                Duration.ofSeconds(seconds),
-                coordinators,
-                ofRun,
-                security ? Cluster.SECURED : List.of());
+                kind, seed, Duration.ofSeconds(seconds), coordinators, folder, security ? Cluster.SECURED : List.of());
         run.useBrokers(brokers);
-        try {
-            Run.Outcome outcome = run.play();
-            outcomes.add(outcome);
-            if (outcome.isClean()) {
-                run.deleteData();
-            } else {
-                System.out.println("  NOT CLEAN, seed " + runSeed + ", all files are kept in " + ofRun + ": "
-                        + Json.text(outcome.findings()) + " " + outcome.wrongCounts());
-            }
-        } catch (UnsupportedOperationException e) {
-            System.out.println("  skipped: " + e.getMessage());
-        }
+        return run;
     }
 
     /** Returns a Markdown table with a row for each fault. */
@@ -146,13 +109,5 @@ final class RunsCommand implements Callable<Integer> {
         return String.format(
                 " | %.1f s",
                 all.stream().map(Run.Outcome::findings).mapToLong(ms).max().orElse(0) / 1_000.0);
-    }
-
-    private static void write(Path file, byte[] content) {
-        try {
-            Files.write(file, content);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 }

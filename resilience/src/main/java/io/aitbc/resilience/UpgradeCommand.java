@@ -1,16 +1,15 @@
 package io.aitbc.resilience;
 
-import io.aitbc.contracts.Json;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.springframework.util.FileSystemUtils;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Upgrades coordinators from the previous release under load, and back. */
@@ -26,46 +25,28 @@ final class UpgradeCommand implements Callable<Integer> {
     @Option(names = "--repository", description = "Git repository that has the tag; ${DEFAULT-VALUE} by default.")
     private Path repository = Path.of(".");
 
-    @Option(names = "--runs", description = "Number of runs; ${DEFAULT-VALUE} by default.")
-    private int runs = 1;
-
-    @Option(
-            names = "--seed",
-            description = "Seed of the first run, incremented for each further one; ${DEFAULT-VALUE} by default.")
-    private long seed = 1;
-
-    @Option(
-            names = "--folder",
-            description = "Folder for the checkout, ledgers, logs, charts and reports; ${DEFAULT-VALUE} by default.")
-    private Path folder = Path.of("target", "resilience");
+    @Mixin
+    private RunSeries series = new RunSeries();
 
     @Override
     public Integer call() throws IOException, InterruptedException {
         Path previous = build();
-        List<Run.Outcome> outcomes = new ArrayList<>();
-        for (long one = seed; one < seed + runs; one++) {
-            Path ofRun = folder.resolve("upgrade-" + one);
-            System.out.println("upgrade from " + tag + ", seed " + one);
-            Run run = new Run(List.of(Fault.UPGRADE), one, Duration.ZERO, 2, ofRun, List.of());
-            run.usePrevious(previous);
-            Run.Outcome outcome = run.play();
-            outcomes.add(outcome);
-            if (outcome.isClean()) {
-                run.deleteData();
-            } else {
-                System.out.println("  NOT CLEAN, all files are kept in " + ofRun + ": " + Json.text(outcome.findings())
-                        + " " + outcome.wrongCounts());
-            }
+        for (long seed = series.seed; seed < series.seed + series.runs; seed++) {
+            long ofRun = seed;
+            series.play(Fault.UPGRADE.wireName(), seed, folder -> {
+                Run run = new Run(List.of(Fault.UPGRADE), ofRun, Duration.ZERO, 2, folder, List.of());
+                run.usePrevious(previous);
+                return run;
+            });
         }
-        System.out.print(RunsCommand.table(outcomes));
-        return outcomes.stream().allMatch(Run.Outcome::isClean) ? 0 : 1;
+        return series.report();
     }
 
     /** Builds the coordinator in a checkout of its own. */
     private Path build() throws IOException, InterruptedException {
-        Path checkout = folder.resolve("checkout").toAbsolutePath();
+        Path checkout = series.folder.resolve("checkout").toAbsolutePath();
         FileSystemUtils.deleteRecursively(checkout);
-        Files.createDirectories(folder);
+        Files.createDirectories(series.folder);
         run(
                 List.of(
                         "git",
@@ -77,7 +58,7 @@ final class UpgradeCommand implements Callable<Integer> {
                         tag,
                         repository.toUri().toString(),
                         checkout.toString()),
-                folder);
+                series.folder);
         System.out.println("building " + tag);
         run(List.of("mvn", "-B", "-q", "-DskipTests", "-pl", "coordinator-service", "-am", "package"), checkout);
         try (Stream<Path> built =

@@ -384,7 +384,7 @@ final class Attempts {
         return redis.indexMark();
     }
 
-    /** The states of tasks, as far as they are known. */
+    /** States by task id; unknown tasks are absent. */
     Map<String, TaskState> states(Collection<String> taskIds) {
         return states.findAll(taskIds);
     }

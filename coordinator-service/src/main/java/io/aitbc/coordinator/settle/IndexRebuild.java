@@ -168,9 +168,9 @@ final class IndexRebuild implements AutoCloseable {
                 .addKeyValue("ended", ended)
                 .addKeyValue("ms", Duration.between(now, clock.instant()).toMillis())
                 .log(
-                        writtenAt == null
-                                ? "Rebuilt the index in Redis from Kafka"
-                                : "Redis may have lost writes: verified its index against Kafka");
+                        wasVerified
+                                ? "Redis may have lost writes: verified its index against Kafka"
+                                : "Rebuilt the index in Redis from Kafka");
     }
 
     private void searchAgain(String lock, Instant now) throws InterruptedException {
