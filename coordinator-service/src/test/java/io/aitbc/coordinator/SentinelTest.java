@@ -48,6 +48,24 @@ class SentinelTest {
         }
     }
 
+    /** Its connections stay open. */
+    @Test
+    void aPrimaryThatHangsIsLeft(@TempDir Path folder) {
+        try (LocalSentinel redis = LocalSentinel.start(folder)) {
+            awaitReplicas(redis);
+            try (RunningCoordinator coordinator = RunningCoordinator.start(
+                    LocalStack.shared(), "sentinel-hangs.", 14, "--aitbc.redis.url=" + redis.url())) {
+                coordinator.register("agent", 10);
+
+                redis.servers().get(0).process().pause();
+
+                await().atMost(LONG).until(() -> coordinator.get("/health").code() == 503);
+                coordinator.awaitHealthy();
+                coordinator.awaitTask(coordinator.submit("{\"task_data\":{}}"), "assigned");
+            }
+        }
+    }
+
     /** The replica does not have what the primary acknowledged last: an attempt ended meanwhile, and its result was settled. */
     @Test
     void whatAFailoverHasLostIsReadFromKafka(@TempDir Path folder) throws Exception {
