@@ -17,6 +17,7 @@ import io.aitbc.benchmarks.measure.RestBenchmark;
 import io.aitbc.benchmarks.measure.ScriptsBenchmark;
 import io.aitbc.benchmarks.measure.SearchBenchmark;
 import io.aitbc.benchmarks.measure.SecurityBenchmark;
+import io.aitbc.benchmarks.measure.SizeBenchmark;
 import io.aitbc.benchmarks.measure.StrategyBenchmark;
 import io.aitbc.benchmarks.measure.ThroughputBenchmark;
 import io.aitbc.benchmarks.measure.UrgentBenchmark;
@@ -46,6 +47,7 @@ import picocli.CommandLine.Command;
             SecurityBenchmark.class,
             PullBenchmark.class,
             MemoryBenchmark.class,
+            SizeBenchmark.class,
             PeersBenchmark.class,
             LiveBenchmark.class,
             AllBenchmark.class

@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import kafka.server.KafkaConfig;
 import kafka.server.KafkaRaftServer;
 import kafka.tools.StorageTool;
@@ -32,24 +33,38 @@ public final class LocalKafka implements AutoCloseable {
     /**
      * A broker with its own controller.
      *
+     * @param host by which the other nodes of its cluster reach it
+     * @param port for clients
      * @param controllerPort for traffic between brokers and controllers
+     * @param brokersPort for traffic between brokers, if there are several
      */
-    public record Node(int id, int port, int controllerPort) {
-        /** On free ports. */
-        public static Node free(int id) {
-            return new Node(id, LocalStack.freePort(), LocalStack.freePort());
+    public record Node(int id, String host, int port, int controllerPort, int brokersPort) {
+        /** Nodes on free ports, with the ids 1, 2, ... */
+        public static List<Node> free(int count) {
+            return IntStream.rangeClosed(1, count)
+                    .mapToObj(id ->
+                            new Node(id, HOST, LocalStack.freePort(), LocalStack.freePort(), LocalStack.freePort()))
+                    .toList();
+        }
+
+        /** A node that the others reach by another name, which each of their JVMs may resolve to another address. */
+        public Node reachedBy(String name) {
+            return new Node(id, name, port, controllerPort, brokersPort);
         }
 
         private static Node parse(String text) {
-            int[] parts = Arrays.stream(text.split(":", -1))
-                    .mapToInt(Integer::parseInt)
-                    .toArray();
-            return new Node(parts[0], parts[1], parts[2]);
+            String[] parts = text.split(":", -1);
+            return new Node(
+                    Integer.parseInt(parts[0]),
+                    parts[1],
+                    Integer.parseInt(parts[2]),
+                    Integer.parseInt(parts[3]),
+                    Integer.parseInt(parts[4]));
         }
 
         @Override
         public String toString() {
-            return id + ":" + port + ":" + controllerPort;
+            return id + ":" + host + ":" + port + ":" + controllerPort + ":" + brokersPort;
         }
     }
 
@@ -69,7 +84,7 @@ public final class LocalKafka implements AutoCloseable {
      * Runs a node of a cluster until the process is terminated. Its settings for groups are Kafka's defaults, so that a takeover takes as long as
      * elsewhere.
      *
-     * @param args its folder, its id, all nodes as {@code <id>:<port>:<controller port>}, comma-separated, then one
+     * @param args its folder, its id, all nodes in the form of {@link Node#toString()}, comma-separated, then one
      *     {@code <port>=<proxy port>} for each proxied listener
      */
     public static void main(String[] args) throws InterruptedException {
@@ -115,7 +130,7 @@ public final class LocalKafka implements AutoCloseable {
      */
     public static LocalKafka start(
             Path folder, int port, int controllerPort, Map<Integer, Integer> proxied, Map<String, String> settings) {
-        Node only = new Node(1, port, controllerPort);
+        Node only = alone(port, controllerPort);
         return startNode(folder, only, List.of(only), proxied, settings);
     }
 
@@ -133,7 +148,7 @@ public final class LocalKafka implements AutoCloseable {
         // A client learns only of brokers that have a listener of the same name.
         int number = 0;
         for (Map.Entry<Integer, Integer> one : proxied.entrySet()) {
-            addListener(properties, "PROXIED" + number++, "PLAINTEXT", one.getKey(), one.getValue());
+            addListener(properties, "PROXIED" + number++, "PLAINTEXT", one.getKey(), HOST + ":" + one.getValue());
         }
         return start(folder, node.port, properties);
     }
@@ -148,10 +163,10 @@ public final class LocalKafka implements AutoCloseable {
      */
     public static LocalKafka startSecured(
             Path folder, int port, int controllerPort, Path certificates, int saslPort, int tlsPort) {
-        Node only = new Node(1, port, controllerPort);
+        Node only = alone(port, controllerPort);
         Properties properties = properties(folder, only, List.of(only));
-        addListener(properties, "SASL", "SASL_SSL", saslPort, saslPort);
-        addListener(properties, "TLS", "SSL", tlsPort, tlsPort);
+        addListener(properties, "SASL", "SASL_SSL", saslPort, HOST + ":" + saslPort);
+        addListener(properties, "TLS", "SSL", tlsPort, HOST + ":" + tlsPort);
         properties.put("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer");
         properties.put("allow.everyone.if.no.acl.found", "false");
         properties.put("super.users", "User:ANONYMOUS");
@@ -174,6 +189,10 @@ public final class LocalKafka implements AutoCloseable {
         return start(folder, port, properties);
     }
 
+    private static Node alone(int port, int controllerPort) {
+        return new Node(1, HOST, port, controllerPort, port);
+    }
+
     private static LocalKafka start(Path folder, int port, Properties properties) {
         format(folder, properties);
         KafkaRaftServer server = new KafkaRaftServer(KafkaConfig.fromProps(properties, false), Time.SYSTEM);
@@ -181,10 +200,10 @@ public final class LocalKafka implements AutoCloseable {
         return new LocalKafka(port, server);
     }
 
-    /** @param advertised the port in {@code advertised.listeners} */
-    private static void addListener(Properties properties, String name, String protocol, int port, int advertised) {
+    /** @param advertised the address in {@code advertised.listeners} */
+    private static void addListener(Properties properties, String name, String protocol, int port, String advertised) {
         properties.merge("listeners", "," + name + "://" + HOST + ":" + port, LocalKafka::merged);
-        properties.merge("advertised.listeners", "," + name + "://" + HOST + ":" + advertised, LocalKafka::merged);
+        properties.merge("advertised.listeners", "," + name + "://" + advertised, LocalKafka::merged);
         properties.merge("listener.security.protocol.map", "," + name + ":" + protocol, LocalKafka::merged);
     }
 
@@ -209,15 +228,19 @@ public final class LocalKafka implements AutoCloseable {
         properties.put(
                 "controller.quorum.voters",
                 cluster.stream()
-                        .map(one -> one.id + "@" + HOST + ":" + one.controllerPort)
+                        .map(one -> one.id + "@" + one.host + ":" + one.controllerPort)
                         .collect(Collectors.joining(",")));
-        properties.put(
-                "listeners",
-                "PLAINTEXT://" + HOST + ":" + node.port + ",CONTROLLER://" + HOST + ":" + node.controllerPort);
+        properties.put("listeners", "PLAINTEXT://" + HOST + ":" + node.port);
         properties.put("advertised.listeners", "PLAINTEXT://" + HOST + ":" + node.port);
-        properties.put("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT");
+        properties.put("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT");
+        addListener(properties, "CONTROLLER", "PLAINTEXT", node.controllerPort, node.host + ":" + node.controllerPort);
         properties.put("controller.listener.names", "CONTROLLER");
-        properties.put("inter.broker.listener.name", "PLAINTEXT");
+        if (cluster.size() > 1) {
+            addListener(properties, "BROKERS", "PLAINTEXT", node.brokersPort, node.host + ":" + node.brokersPort);
+            properties.put("inter.broker.listener.name", "BROKERS");
+        } else {
+            properties.put("inter.broker.listener.name", "PLAINTEXT");
+        }
         properties.put("log.dirs", folder.resolve("log").toAbsolutePath().toString());
         properties.put("auto.create.topics.enable", "false");
         String replicas = "" + Math.min(MAX_REPLICAS, cluster.size());

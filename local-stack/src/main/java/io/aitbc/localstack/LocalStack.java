@@ -10,10 +10,10 @@ import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -28,6 +28,9 @@ public final class LocalStack implements AutoCloseable {
     /** The start of the ephemeral port range on Linux; it is higher on other systems. */
     private static final int EPHEMERAL_PORTS_START = 32_768;
 
+    /** A port is bound only some time after it was given out. */
+    private static final Set<Integer> GIVEN_PORTS = ConcurrentHashMap.newKeySet();
+
     private final List<LocalKafka.Node> nodes;
     private final Map<LocalKafka.Node, LocalKafka> brokers = new ConcurrentHashMap<>();
     private LocalRedis redis;
@@ -38,9 +41,7 @@ public final class LocalStack implements AutoCloseable {
 
     private LocalStack(int brokerCount, @Nullable Path certificates) {
         this.certificates = certificates;
-        this.nodes = IntStream.rangeClosed(1, brokerCount)
-                .mapToObj(LocalKafka.Node::free)
-                .toList();
+        this.nodes = LocalKafka.Node.free(brokerCount);
         try {
             folder = Files.createTempDirectory("local-stack");
         } catch (IOException e) {
@@ -131,10 +132,13 @@ public final class LocalStack implements AutoCloseable {
         }
     }
 
-    /** Returns a free port below the ephemeral range, so that no outgoing connection takes it in the meantime. */
+    /** Returns a free port below the ephemeral range, so that no outgoing connection takes it in the meantime. Never returns one twice. */
     public static int freePort() {
         while (true) {
             int port = ThreadLocalRandom.current().nextInt(MIN_PORT, EPHEMERAL_PORTS_START);
+            if (!GIVEN_PORTS.add(port)) {
+                continue;
+            }
             try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
                 return socket.getLocalPort();
             } catch (BindException e) {

@@ -15,9 +15,9 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiFunction;
 import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -82,6 +82,8 @@ public final class ProcessCluster implements AutoCloseable {
      * Starts the brokers and Redis.
      *
      * @param folder for their data
+     * @param nodes the brokers
+     * @param brokerOptions of the JVM of a broker
      * @param redisPort for clients that connect without a proxy
      * @param redisStarter starts a server with the given folder and port
      * @param proxied for each broker: additional listener port → proxy port, see {@link LocalKafka}
@@ -89,7 +91,8 @@ public final class ProcessCluster implements AutoCloseable {
     public ProcessCluster(
             Path folder,
             JvmLauncher launcher,
-            List<String> brokerOptions,
+            List<LocalKafka.Node> nodes,
+            Function<LocalKafka.Node, List<String>> brokerOptions,
             int redisPort,
             BiFunction<Path, Integer, LocalRedis> redisStarter,
             List<Map<Integer, Integer>> proxied) {
@@ -100,9 +103,7 @@ public final class ProcessCluster implements AutoCloseable {
             redisServers.add(server);
             return server.process();
         });
-        nodes = IntStream.rangeClosed(1, proxied.size())
-                .mapToObj(LocalKafka.Node::free)
-                .toList();
+        this.nodes = nodes;
         String cluster = nodes.stream().map(LocalKafka.Node::toString).collect(Collectors.joining(","));
         for (LocalKafka.Node node : nodes) {
             String data = folder.resolve("kafka-" + node.id()).toString();
@@ -111,7 +112,7 @@ public final class ProcessCluster implements AutoCloseable {
                             proxied.get(node.id() - 1).entrySet().stream()
                                     .map(one -> one.getKey() + "=" + one.getValue()))
                     .toList();
-            brokers.add(java("broker-" + node.id(), LocalKafka.class, brokerOptions, start -> arguments));
+            brokers.add(java("broker-" + node.id(), LocalKafka.class, brokerOptions.apply(node), start -> arguments));
         }
     }
 

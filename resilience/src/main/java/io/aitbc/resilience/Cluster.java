@@ -2,6 +2,7 @@ package io.aitbc.resilience;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.CoordinatorApplication;
+import io.aitbc.localstack.LocalKafka;
 import io.aitbc.localstack.LocalRedis;
 import io.aitbc.localstack.LocalSentinel;
 import io.aitbc.localstack.LocalStack;
@@ -9,19 +10,24 @@ import io.aitbc.localstack.ManagedProcess;
 import io.aitbc.localstack.ProcessCluster;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.InetAddress;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.concurrent.ExecutionException;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.jspecify.annotations.Nullable;
 import org.netcrusher.core.reactor.NioReactor;
 import org.netcrusher.tcp.TcpCrusher;
@@ -43,11 +49,15 @@ final class Cluster implements AutoCloseable {
 
     private static final String HOST = "127.0.0.1";
     private static final String LOG_CONFIGURATION = "-Dlogback.configurationFile=io/aitbc/resilience/logback.xml";
+    private static final List<String> BROKER = options("-Xmx1g");
 
     private final Path folder;
     private final NioReactor reactor;
     private final ProcessCluster processes;
     private final @Nullable LocalSentinel sentinel;
+    /** By broker: all ways from it to the others, and from them to it; empty if they connect directly. */
+    private final Map<Integer, List<TcpCrusher>> brokerLinks = new HashMap<>();
+
     private final List<Coordinator> coordinators = new ArrayList<>();
     private final List<ManagedProcess> clients = new ArrayList<>();
 
@@ -85,6 +95,7 @@ final class Cluster implements AutoCloseable {
     static final List<String> SECURED = List.of("--aitbc.security=on", "--aitbc.admin.key=" + API_KEY);
 
     /**
+     * @param linked whether brokers reach each other through proxies
      * @param hasSentinel whether Redis has replicas; coordinators then connect to it directly
      * @param settings additional arguments of the coordinators
      * @param release an executable jar of another release that they begin with; null for this one
@@ -92,6 +103,7 @@ final class Cluster implements AutoCloseable {
     Cluster(
             Path folder,
             int brokerCount,
+            boolean linked,
             boolean hasSentinel,
             int coordinatorCount,
             List<String> settings,
@@ -122,8 +134,23 @@ final class Cluster implements AutoCloseable {
             }
             toKafka.add(ofCoordinator);
         }
+        List<LocalKafka.Node> free = LocalKafka.Node.free(brokerCount);
+        List<LocalKafka.Node> nodes = linked
+                ? free.stream()
+                        .map(node -> node.reachedBy("broker-" + node.id()))
+                        .toList()
+                : free;
+        if (linked) {
+            link(nodes);
+        }
         processes = new ProcessCluster(
-                folder.resolve("data"), this::launch, options("-Xmx1g"), redisPort, LocalRedis::start, proxied);
+                folder.resolve("data"),
+                this::launch,
+                nodes,
+                node -> linked ? linkedBroker(node, nodes) : BROKER,
+                redisPort,
+                LocalRedis::start,
+                proxied);
         processes.useRelease(release);
         sentinel = hasSentinel ? LocalSentinel.start(folder.resolve("data").resolve("sentinel")) : null;
         List<String> arguments = Stream.concat(
@@ -155,6 +182,21 @@ final class Cluster implements AutoCloseable {
 
     List<ManagedProcess> brokers() {
         return processes.brokers();
+    }
+
+    /** The links between a broker and the others. */
+    List<TcpCrusher> links(ManagedProcess broker) {
+        return brokerLinks.get(brokers().indexOf(broker) + 1);
+    }
+
+    /** The broker whose controller is the active one. */
+    ManagedProcess activeController() {
+        try (Admin admin = Admin.create(Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrapServers()))) {
+            return brokers()
+                    .get(admin.describeMetadataQuorum().quorumInfo().get().leaderId() - 1);
+        } catch (InterruptedException | ExecutionException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     ManagedProcess redis() {
@@ -232,11 +274,58 @@ final class Cluster implements AutoCloseable {
     }
 
     private TcpCrusher proxy(int to) {
+        return proxy(HOST, LocalStack.freePort(), to);
+    }
+
+    private TcpCrusher proxy(String host, int port, int to) {
         return TcpCrusherBuilder.builder()
                 .withReactor(reactor)
-                .withBindAddress(HOST, LocalStack.freePort())
+                .withBindAddress(host, port)
                 .withConnectAddress(HOST, to)
                 .buildAndOpen();
+    }
+
+    /** A proxy on each way from one broker to another, which has an address of its own. */
+    private void link(List<LocalKafka.Node> nodes) {
+        for (LocalKafka.Node from : nodes) {
+            for (LocalKafka.Node to : nodes) {
+                if (from != to) {
+                    for (int port : List.of(to.controllerPort(), to.brokersPort())) {
+                        TcpCrusher link = proxy(linkAddress(from, to), port, port);
+                        brokerLinks
+                                .computeIfAbsent(from.id(), id -> new ArrayList<>())
+                                .add(link);
+                        brokerLinks
+                                .computeIfAbsent(to.id(), id -> new ArrayList<>())
+                                .add(link);
+                    }
+                }
+            }
+        }
+    }
+
+    private static String linkAddress(LocalKafka.Node from, LocalKafka.Node to) {
+        return "127.0." + from.id() + "." + to.id();
+    }
+
+    /** The options of a broker's JVM, in which the names of the other brokers are those of its links to them. */
+    private List<String> linkedBroker(LocalKafka.Node broker, List<LocalKafka.Node> nodes) {
+        Path hosts = folder.resolve("data").resolve("hosts-" + broker.id());
+        try {
+            String own = HOST + " localhost " + InetAddress.getLocalHost().getHostName();
+            Files.write(
+                    hosts,
+                    Stream.concat(
+                                    Stream.of(own),
+                                    nodes.stream()
+                                            .map(node -> (node == broker ? HOST : linkAddress(broker, node)) + " "
+                                                    + node.host()))
+                            .toList());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return Stream.concat(BROKER.stream(), Stream.of("-Djdk.net.hosts.file=" + hosts.toAbsolutePath()))
+                .toList();
     }
 
     private static int port(TcpCrusher proxy) {
@@ -280,6 +369,7 @@ final class Cluster implements AutoCloseable {
             one.toRedis.close();
             one.fromAgents.close();
         });
+        brokerLinks.values().forEach(links -> links.forEach(TcpCrusher::close));
         reactor.close();
     }
 }

@@ -6,6 +6,7 @@ import io.aitbc.localstack.LocalSentinel;
 import io.aitbc.localstack.ManagedProcess;
 import io.aitbc.resilience.Cluster.Coordinator;
 import io.lettuce.core.RedisClient;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -154,6 +155,43 @@ enum Fault {
             });
         }
     },
+    CONTROLLER_KILLED("the active one of three controllers killed, restarted later", 3) {
+        @Override
+        void inject(Run run, Random random) {
+            ManagedProcess broker = run.cluster().activeController();
+            run.during("kill -9 " + broker.name() + ", the active controller", () -> {
+                broker.kill();
+                pause(random, 5, 15);
+            });
+            broker.start();
+            run.awaitBrokers();
+        }
+    },
+    REPLICA_PARTITIONED("one of three brokers partitioned from the others: refused, or no answer", 3) {
+        @Override
+        void prepare(Run run) {
+            run.linkBrokers();
+        }
+
+        @Override
+        void inject(Run run, Random random) {
+            ManagedProcess broker = any(run.cluster().brokers(), random);
+            disconnect(run, run.cluster().links(broker), broker.name() + " from the others", random, 12, 20);
+        }
+    },
+    REPLICA_POWER_CUT("one of three brokers killed, and what it wrote last is lost, as in a power cut", 3) {
+        @Override
+        void inject(Run run, Random random) {
+            ManagedProcess broker = any(run.cluster().brokers(), random);
+            run.during("power cut of " + broker.name(), () -> {
+                broker.kill();
+                run.cutLogs(broker, random);
+                pause(random, 0, 15);
+            });
+            broker.start();
+            run.awaitBrokers();
+        }
+    },
     REPLICAS_RESTARTED("rolling restart of three brokers", 3) {
         @Override
         void inject(Run run, Random random) {
@@ -198,6 +236,22 @@ enum Fault {
             });
         }
     },
+    REDIS_POWER_CUT("Redis killed, and the last 1 to 3 s of its append-only file are lost, as in a power cut") {
+        @Override
+        void inject(Run run, Random random) {
+            ManagedProcess redis = run.cluster().redis();
+            Path file = run.appendOnlyFile();
+            run.during("power cut of redis", () -> {
+                long size = file.toFile().length();
+                pause(random, 1, 3);
+                redis.kill();
+                // Not at the end of a command.
+                Run.cut(file, size - 1 - random.nextInt(20));
+                redis.start();
+            });
+            pause(random, 5, 8);
+        }
+    },
     REDIS_EMPTIED("FLUSHALL") {
         @Override
         boolean forgetsCounts() {
@@ -230,14 +284,14 @@ enum Fault {
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
             disconnect(
-                    run, List.of(coordinator.toRedis()), coordinator.process().name() + " from redis", random);
+                    run, List.of(coordinator.toRedis()), coordinator.process().name() + " from redis", random, 3, 14);
         }
     },
     BROKER_UNREACHABLE("coordinator partitioned from the broker: refused, or no answer") {
         @Override
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
-            disconnect(run, coordinator.toKafka(), coordinator.process().name() + " from Kafka", random);
+            disconnect(run, coordinator.toKafka(), coordinator.process().name() + " from Kafka", random, 3, 14);
         }
     },
     AGENTS_UNREACHABLE("half of the agents pull, and are partitioned from a coordinator: refused, or no answer") {
@@ -253,7 +307,9 @@ enum Fault {
                     run,
                     List.of(coordinator.fromAgents()),
                     "agents from " + coordinator.process().name(),
-                    random);
+                    random,
+                    3,
+                    14);
         }
     },
     REDIS_REPLACED("Redis with two replicas: primary killed, replaced by a replica, restarted later", 1, true) {
@@ -418,17 +474,18 @@ enum Fault {
         return all.get(random.nextInt(all.size()));
     }
 
-    private static void disconnect(Run run, List<TcpCrusher> ways, String what, Random random) {
+    /** @param least in seconds, like {@code most} */
+    private static void disconnect(Run run, List<TcpCrusher> ways, String what, Random random, int least, int most) {
         if (random.nextBoolean()) {
             run.during("disconnect " + what, () -> {
                 ways.forEach(TcpCrusher::close);
-                pause(random, 3, 14);
+                pause(random, least, most);
                 ways.forEach(TcpCrusher::open);
             });
         } else {
             run.during("no answer to " + what, () -> {
                 ways.forEach(TcpCrusher::freeze);
-                pause(random, 3, 14);
+                pause(random, least, most);
                 ways.forEach(TcpCrusher::unfreeze);
             });
         }

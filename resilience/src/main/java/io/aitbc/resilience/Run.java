@@ -15,13 +15,16 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
 import java.net.Socket;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
@@ -31,6 +34,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.CommonClientConfigs;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -47,6 +51,7 @@ final class Run {
     private static final int AGENTS_PER_PROCESS = 5;
     private static final int DEFAULT_CAPACITY = 8;
     private static final int DISK_MIB = 256;
+    private static final int MOST_CUT = 64 * 1024;
     private static final String FIRST_BROKER = "kafka-1";
     private static final Duration END_TIMEOUT = Duration.ofMinutes(4);
 
@@ -65,6 +70,7 @@ final class Run {
     private boolean halfPulls;
     private @Nullable Path previous;
     private int brokerCount = 1;
+    private boolean brokersAreLinked;
     private Cluster cluster;
 
     /**
@@ -148,6 +154,11 @@ final class Run {
     /** At least that many brokers; with three, topics have three replicas, of which two must be in sync. */
     void useBrokers(int count) {
         brokerCount = Math.max(brokerCount, count);
+    }
+
+    /** Brokers reach each other through proxies. */
+    void linkBrokers() {
+        brokersAreLinked = true;
     }
 
     /** The Redis that is the primary now. */
@@ -234,6 +245,40 @@ final class Run {
         }
     }
 
+    /** Cuts up to 64 KiB off the logs of a stopped broker, but not off that of its controller, which it writes through to the disk. */
+    void cutLogs(ManagedProcess broker, Random random) {
+        Path logs =
+                cluster.data("kafka-" + (cluster.brokers().indexOf(broker) + 1)).resolve("log");
+        try (Stream<Path> files = Files.walk(logs)) {
+            files.filter(file -> file.toString().endsWith(".log"))
+                    .filter(file -> !file.getParent().endsWith("__cluster_metadata-0"))
+                    .sorted()
+                    .forEach(file -> cut(file, file.toFile().length() - random.nextInt(MOST_CUT)));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** The file to which Redis appends now. */
+    Path appendOnlyFile() {
+        try (Stream<Path> files = Files.walk(cluster.data("redis"))) {
+            return files.filter(file -> file.toString().endsWith(".incr.aof"))
+                    .max(Comparator.comparingLong(file -> file.toFile().lastModified()))
+                    .orElseThrow();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Shortens a file; 0 if the size is negative. */
+    static void cut(Path file, long size) {
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            channel.truncate(Math.max(0, size));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private Path ballast() {
         return cluster.data(FIRST_BROKER).resolve("ballast");
     }
@@ -299,8 +344,8 @@ final class Run {
                 fault.prepare(this);
             });
             boolean hasSentinel = faults.stream().anyMatch(Fault::needsReplicas);
-            try (Cluster started =
-                    new Cluster(folder, brokerCount, hasSentinel, coordinatorCount, settings, previous)) {
+            try (Cluster started = new Cluster(
+                    folder, brokerCount, brokersAreLinked, hasSentinel, coordinatorCount, settings, previous)) {
                 cluster = started;
                 return playOnCluster();
             }

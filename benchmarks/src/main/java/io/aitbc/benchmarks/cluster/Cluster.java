@@ -3,6 +3,7 @@ package io.aitbc.benchmarks.cluster;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.CoordinatorApplication;
 import io.aitbc.localstack.JavaProcess;
+import io.aitbc.localstack.LocalKafka;
 import io.aitbc.localstack.LocalRedis;
 import io.aitbc.localstack.LocalStack;
 import io.aitbc.localstack.ProcessCluster;
@@ -49,7 +50,13 @@ public final class Cluster implements AutoCloseable {
             throw new UncheckedIOException(e);
         }
         processes = new ProcessCluster(
-                folder, Cluster::launch, BROKER, LocalStack.freePort(), LocalRedis::startInstalled, List.of(Map.of()));
+                folder,
+                Cluster::launch,
+                LocalKafka.Node.free(1),
+                node -> BROKER,
+                LocalStack.freePort(),
+                LocalRedis::startInstalled,
+                List.of(Map.of()));
         List<String> settings = Stream.concat(Stream.of("--aitbc.log.level=WARN"), Stream.of(coordinatorSettings))
                 .toList();
         for (int i = 0; i < coordinatorCount; i++) {
@@ -94,6 +101,18 @@ public final class Cluster implements AutoCloseable {
 
     public Duration kafkaCpu() {
         return processes.brokers().get(0).cpu();
+    }
+
+    /** Size of the broker's files. */
+    public long kafkaBytes() {
+        try (Stream<Path> files = Files.walk(folder.resolve("kafka-1"))) {
+            // Indexes of active segments are preallocated.
+            return files.filter(file -> file.toString().endsWith(".log"))
+                    .mapToLong(file -> file.toFile().length())
+                    .sum();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     public static Duration cpu(ProcessHandle process) {

@@ -50,6 +50,17 @@ public final class CoordinatorSide extends Side {
         return redis;
     }
 
+    /** Memory that Redis uses for its data. */
+    public long redisBytes() {
+        return redis.sync()
+                .info("memory")
+                .lines()
+                .filter(line -> line.startsWith("used_memory:"))
+                .mapToLong(line -> Long.parseLong(line.substring(line.indexOf(':') + 1)))
+                .findFirst()
+                .orElseThrow();
+    }
+
     @Override
     long settled() {
         return settledTotal() - settledBefore;

@@ -18,7 +18,8 @@ import org.apache.kafka.common.serialization.StringSerializer;
 
 /** Submits tasks over Kafka, as fast as possible or at a rate. */
 public final class Submitter implements AutoCloseable {
-    private static final int BYTES = 250;
+    /** Size of a task, unless an order says otherwise. */
+    public static final int BYTES = 250;
 
     /** Name prefix of the limits that tasks use. */
     public static final String LIMIT = "load-";
@@ -37,8 +38,14 @@ public final class Submitter implements AutoCloseable {
      * @param groups number of different memory requirements, which fewer and fewer agents meet; 0: none; negative: one that no agent meets
      * @param keys number of fairness keys, in turn; 0: none
      * @param limits number of limits that each task uses, {@link #LIMIT} and a number
+     * @param bytes size of each task
      */
-    public record Order(String run, int count, double perSecond, String priority, int groups, int keys, int limits) {
+    public record Order(
+            String run, int count, double perSecond, String priority, int groups, int keys, int limits, int bytes) {
+        public Order(String run, int count, double perSecond, String priority, int groups, int keys, int limits) {
+            this(run, count, perSecond, priority, groups, keys, limits, BYTES);
+        }
+
         public Order(String run, int count, double perSecond, String priority, int groups) {
             this(run, count, perSecond, priority, groups, 0, 0);
         }
@@ -51,11 +58,12 @@ public final class Submitter implements AutoCloseable {
                     words.get(3),
                     Integer.parseInt(words.get(4)),
                     Integer.parseInt(words.get(5)),
-                    Integer.parseInt(words.get(6)));
+                    Integer.parseInt(words.get(6)),
+                    Integer.parseInt(words.get(7)));
         }
 
         Object[] words() {
-            return new Object[] {run, count, perSecond, priority, groups, keys, limits};
+            return new Object[] {run, count, perSecond, priority, groups, keys, limits, bytes};
         }
 
         List<Priority> priorities() {
@@ -119,7 +127,7 @@ public final class Submitter implements AutoCloseable {
                         .collect(Collectors.joining(",", ",\"uses\":{", "}"));
         String start = "{\"task_id\":\"" + id + "\"" + requirements + key + uses + ",\"task_data\":{\"text\":\"";
         String end = "\"}}";
-        return (start + "x".repeat(Math.max(0, BYTES - start.length() - end.length())) + end)
+        return (start + "x".repeat(Math.max(0, order.bytes() - start.length() - end.length())) + end)
                 .getBytes(StandardCharsets.UTF_8);
     }
 

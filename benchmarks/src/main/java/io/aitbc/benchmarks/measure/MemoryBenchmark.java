@@ -5,7 +5,6 @@ import io.aitbc.benchmarks.load.CoordinatorSide;
 import io.aitbc.benchmarks.load.Submitter;
 import io.aitbc.benchmarks.report.Medians;
 import io.aitbc.benchmarks.report.Report;
-import io.lettuce.core.api.StatefulRedisConnection;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -88,21 +87,11 @@ public final class MemoryBenchmark extends Benchmark {
 
     private record Usage(long heap, long redis) {
         static Usage of(Cluster cluster, CoordinatorSide side) {
-            return new Usage(cluster.coordinatorHeapBytes(), usedMemory(side.redis()));
+            return new Usage(cluster.coordinatorHeapBytes(), side.redisBytes());
         }
 
         Usage minus(Usage before) {
             return new Usage(heap - before.heap, redis - before.redis);
-        }
-
-        private static long usedMemory(StatefulRedisConnection<String, String> redis) {
-            return redis.sync()
-                    .info("memory")
-                    .lines()
-                    .filter(line -> line.startsWith("used_memory:"))
-                    .mapToLong(line -> Long.parseLong(line.substring(line.indexOf(':') + 1)))
-                    .findFirst()
-                    .orElseThrow();
         }
     }
 }
