@@ -2,6 +2,7 @@ package io.aitbc.agentctl;
 
 import io.aitbc.agentctl.conformance.ConformanceCommand;
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import java.io.IOException;
@@ -98,6 +99,7 @@ public final class Agentctl {
         line.addSubcommand(new KeysCommand(agentctl));
         line.addSubcommand(new AuditCommand(agentctl));
         line.addSubcommand(new HashPasswordCommand(agentctl));
+        line.addSubcommand(new SizeCommand(agentctl));
         line.addSubcommand(new ConformanceCommand(terminal.out(), terminal.err(), agentctl::writesJson));
         line.addSubcommand(new CompletionCommand(agentctl));
         return line.setOut(terminal.out())
@@ -109,6 +111,7 @@ public final class Agentctl {
                 .registerConverter(Priority.class, ArgumentTypes.of(ArgumentTypes::priority))
                 .registerConverter(Duration.class, ArgumentTypes.of(ArgumentTypes::age))
                 .registerConverter(AgentStatus.class, ArgumentTypes.of(AgentStatus::parse))
+                .registerConverter(Delivery.class, ArgumentTypes.of(Delivery::parse))
                 .setParameterExceptionHandler(Agentctl::usageError)
                 .setExecutionExceptionHandler((e, command, result) -> {
                     terminal.out().flush();

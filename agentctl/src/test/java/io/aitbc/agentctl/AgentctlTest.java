@@ -701,8 +701,35 @@ class AgentctlTest {
         assertThat(script.out())
                 .contains(
                         "complete -F _complete_agentctl",
-                        "queues agents tasks drain dead-letters coordinators strategy fairness limits history keys audit hash-password")
+                        "queues agents tasks drain dead-letters coordinators strategy fairness limits history keys audit hash-password size")
                 .contains("urgent", "maintenance", "heartbeat", "table");
+    }
+
+    @Test
+    void sizeNeedsNoCoordinator() {
+        Said table = new Typed("", false).run(null, "size", "--tasks-per-second", "1000", "--agents", "200");
+        assertThat(table.code()).isZero();
+        assertThat(table.out())
+                .containsPattern("coordinators +2  1 core, heap 512 MiB")
+                .contains("3 % of it in use", "AITBC_SETTLE_TASK_RETENTION");
+
+        Said json = new Typed("", false)
+                .run(
+                        null,
+                        "size",
+                        "--tasks-per-second",
+                        "1000",
+                        "--average",
+                        "10",
+                        "--agents",
+                        "2",
+                        "--output",
+                        "json");
+        assertThat(json.out()).contains("\"running_tasks\":1000.0", "\"ended_bytes\":656640000");
+
+        Said wrong = new Typed("", false).run(null, "size", "--tasks-per-second", "0", "--agents", "2");
+        assertThat(wrong.code()).isEqualTo(2);
+        assertThat(wrong.err()).startsWith("Tasks per second, agents and replicas must be positive");
     }
 
     @Test

@@ -32,21 +32,17 @@ public final class LocalRedis implements AutoCloseable {
 
     /** Starts a server with an append-only file in a folder, restoring the data of an earlier run. */
     public static LocalRedis start(Path folder, int port) {
-        return start(folder, port, RedisExecProvider.defaultProvider(), List.of());
+        return start(folder, port, executable(), List.of());
     }
 
     /** Like {@link #start}, with replicas: it accepts writes while at least one of them follows. */
     public static LocalRedis startPrimary(Path folder, int port) {
-        return start(folder, port, RedisExecProvider.defaultProvider(), List.of(ONE_REPLICA));
+        return start(folder, port, executable(), List.of(ONE_REPLICA));
     }
 
     /** Like {@link #startPrimary}, as a replica of the server with another port. */
     public static LocalRedis startReplica(Path folder, int port, int primaryPort) {
-        return start(
-                folder,
-                port,
-                RedisExecProvider.defaultProvider(),
-                List.of(ONE_REPLICA, "replicaof " + HOST + " " + primaryPort));
+        return start(folder, port, executable(), List.of(ONE_REPLICA, "replicaof " + HOST + " " + primaryPort));
     }
 
     /**
@@ -59,7 +55,7 @@ public final class LocalRedis implements AutoCloseable {
         return start(
                 folder,
                 port,
-                RedisExecProvider.defaultProvider(),
+                executable(),
                 List.of(
                         "tls-port " + tlsPort,
                         "tls-ca-cert-file " + certificates.resolve("ca.pem"),
@@ -69,24 +65,32 @@ public final class LocalRedis implements AutoCloseable {
 
     /** Like {@link #start}, with the installed server if there is one: the bundled one is statically linked and half as fast. */
     public static LocalRedis startInstalled(Path folder, int port) {
-        return installed().map(executable -> start(folder, port, executable)).orElseGet(() -> start(folder, port));
+        return installed("redis-server")
+                .map(executable -> start(folder, port, executable))
+                .orElseGet(() -> start(folder, port));
     }
 
-    /** The {@code redis-server} on the path. */
-    public static Optional<Path> installed() {
+    /** A server on the path, such as {@code valkey-server}. */
+    public static Optional<Path> installed(String name) {
         return Arrays.stream(System.getenv("PATH").split(File.pathSeparator, -1))
-                .map(directory -> Path.of(directory, "redis-server"))
+                .map(directory -> Path.of(directory, name))
                 .filter(Files::isExecutable)
                 .findFirst();
     }
 
-    private static LocalRedis start(Path folder, int port, Path executable) {
-        return start(
-                folder,
-                port,
-                RedisExecProvider.defaultProvider()
-                        .override(OSDetector.getOS(), OSDetector.getArchitecture(), executable.toString()),
-                List.of());
+    /** Like {@link #start}, with another server. */
+    public static LocalRedis start(Path folder, int port, Path executable) {
+        return start(folder, port, executable(executable.toString()), List.of());
+    }
+
+    /** The bundled server, unless the system property {@code local-stack.redis} is the path of another one. */
+    static RedisExecProvider executable() {
+        String other = System.getProperty("local-stack.redis");
+        return other == null ? RedisExecProvider.defaultProvider() : executable(other);
+    }
+
+    private static RedisExecProvider executable(String path) {
+        return RedisExecProvider.defaultProvider().override(OSDetector.getOS(), OSDetector.getArchitecture(), path);
     }
 
     private static LocalRedis start(Path folder, int port, RedisExecProvider executable, List<String> settings) {
@@ -113,7 +117,7 @@ public final class LocalRedis implements AutoCloseable {
             ProcessHandle process = ProcessHandle.current()
                     .children()
                     .filter(child -> !before.contains(child))
-                    .filter(child -> child.info().command().orElse("").contains("redis-"))
+                    .filter(child -> child.info().command().orElse("").matches(".*(redis|valkey)-[^/]*"))
                     .findFirst()
                     .orElseThrow();
             return new LocalRedis(port, server, process);

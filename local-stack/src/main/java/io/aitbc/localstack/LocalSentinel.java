@@ -42,6 +42,7 @@ public final class LocalSentinel implements AutoCloseable {
             }
             for (int i = 0; i < SENTINELS; i++) {
                 RedisSentinel sentinel = RedisSentinel.builder()
+                        .redisExecProvider(LocalRedis.executable())
                         .port(LocalStack.freePort())
                         .masterName(NAME)
                         .masterPort(port)

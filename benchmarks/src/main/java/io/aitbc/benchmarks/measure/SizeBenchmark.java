@@ -20,7 +20,11 @@ public final class SizeBenchmark extends Benchmark {
     @Option(names = "--agents", split = ",", defaultValue = "10,100,1000", description = "Numbers of agents")
     private List<Integer> agentCounts = List.of();
 
-    @Option(names = "--rates", split = ",", defaultValue = "100,1000,5000,10000", description = "Tasks per second")
+    @Option(
+            names = "--rates",
+            split = ",",
+            defaultValue = "0,100,1000,5000,10000",
+            description = "Tasks per second; 0: as fast as possible")
     private List<Integer> rates = List.of();
 
     @Option(names = "--task-bytes", split = ",", defaultValue = "" + Submitter.BYTES, description = "Sizes of a task")
@@ -31,6 +35,9 @@ public final class SizeBenchmark extends Benchmark {
 
     @Option(names = "--seconds", defaultValue = "20", description = "Seconds per measurement")
     private int seconds;
+
+    @Option(names = "--flood", defaultValue = "400000", description = "Tasks that are submitted as fast as possible")
+    private int flood;
 
     @Option(names = "--warm-up", defaultValue = "600000", description = "Tasks before the first measurement")
     private int warmUp;
@@ -85,7 +92,7 @@ public final class SizeBenchmark extends Benchmark {
     }
 
     private void measure(Report report, int agents, int rate, int bytes, Cluster cluster, CoordinatorSide side) {
-        int count = rate * seconds;
+        int count = rate == 0 ? flood : rate * seconds;
         long redis = side.redisBytes();
         long kafka = cluster.kafkaBytes();
         Map<String, Duration> before = side.cpuByProcess();

@@ -180,7 +180,7 @@ public final class Report {
     private static String machine() {
         return Runtime.getRuntime().availableProcessors() + " cores, JDK " + Runtime.version() + ", Kafka "
                 + AppInfoParser.getVersion() + ", "
-                + LocalRedis.installed().map(Report::version).orElse("the local stack's Redis") + ", "
+                + LocalRedis.installed("redis-server").map(Report::version).orElse("the local stack's Redis") + ", "
                 + System.getProperty("os.name") + " "
                 + System.getProperty("os.version");
     }

@@ -1,0 +1,197 @@
+package io.aitbc.agentctl;
+
+import static io.aitbc.agentctl.Table.left;
+import static io.aitbc.agentctl.Table.right;
+
+import io.aitbc.contracts.Delivery;
+import io.aitbc.contracts.Json;
+import java.io.PrintWriter;
+import java.time.Duration;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+@Command(
+        name = "size",
+        description = {
+            "Calculates what an installation needs for a load: cores, memory, disks, partitions.",
+            "It connects to nothing. docs/scaling.md has the measurements behind it, and their limits."
+        },
+        sortOptions = false)
+final class SizeCommand implements Callable<Integer> {
+    private static final long KIB = 1024;
+    private static final double PERCENT = 100;
+
+    /** Memory of Redis in which ended tasks are worth a remark. */
+    private static final long MUCH_BYTES = 4 * KIB * KIB * KIB;
+
+    /** How long tasks wait at most, unless said otherwise. */
+    private static final Duration BACKLOG = Duration.ofMinutes(10);
+
+    private final Agentctl agentctl;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Option(
+            names = "--tasks-per-second",
+            paramLabel = "N",
+            required = true,
+            description = "Tasks per second, at the peak")
+    private double tasksPerSecond;
+
+    @Option(
+            names = "--average",
+            paramLabel = "N",
+            description = "Tasks per second on average, for what is kept; default: as at the peak")
+    private @Nullable Double average;
+
+    @Option(names = "--agents", paramLabel = "N", required = true, description = "Number of agents")
+    private int agents;
+
+    @Option(
+            names = "--delivery",
+            paramLabel = "DELIVERY",
+            defaultValue = "kafka",
+            description = "How agents receive tasks: kafka, pull or push; default: kafka")
+    private Delivery delivery = Delivery.KAFKA;
+
+    @Option(
+            names = "--task-bytes",
+            paramLabel = "N",
+            defaultValue = "1000",
+            description = "Size of a task; default: 1000")
+    private long taskBytes;
+
+    @Option(
+            names = "--result-bytes",
+            paramLabel = "N",
+            defaultValue = "500",
+            description = "Size of a result; default: 500")
+    private long resultBytes;
+
+    @Option(
+            names = "--task-time",
+            paramLabel = "DURATION",
+            defaultValue = "1s",
+            description = "How long an agent works on a task; default: 1s")
+    private Duration taskTime = Duration.ZERO;
+
+    @Option(
+            names = "--waiting",
+            paramLabel = "N",
+            description = "Tasks that may wait at the same time; default: those of ten minutes")
+    private @Nullable Long waiting;
+
+    @Option(
+            names = "--task-retention",
+            paramLabel = "DURATION",
+            defaultValue = "24h",
+            description = "AITBC_SETTLE_TASK_RETENTION; default: 24h")
+    private Duration taskRetention = Duration.ZERO;
+
+    @Option(
+            names = "--topic-retention",
+            paramLabel = "DURATION",
+            defaultValue = "7d",
+            description = "Retention of topics; default: 7d")
+    private Duration topicRetention = Duration.ZERO;
+
+    @Option(names = "--replicas", paramLabel = "N", defaultValue = "3", description = "Replicas of topics; default: 3")
+    private int replicas;
+
+    SizeCommand(Agentctl agentctl) {
+        this.agentctl = agentctl;
+    }
+
+    @Override
+    public Integer call() {
+        if (!(tasksPerSecond > 0)
+                || average != null && !(average > 0)
+                || agents <= 0
+                || replicas <= 0
+                || taskBytes < 0
+                || resultBytes < 0) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "Tasks per second, agents and replicas must be positive, and sizes not negative.");
+        }
+        Sizing.Load load = new Sizing.Load(
+                tasksPerSecond,
+                average == null ? tasksPerSecond : average,
+                agents,
+                delivery,
+                taskBytes,
+                resultBytes,
+                taskTime,
+                waiting == null ? (long) (tasksPerSecond * BACKLOG.toSeconds()) : waiting,
+                taskRetention,
+                topicRetention,
+                replicas);
+        Sizing sizing = Sizing.of(load);
+        agentctl.write(Json.tree(sizing), out -> print(out, load, sizing));
+        return 0;
+    }
+
+    private void print(PrintWriter out, Sizing.Load load, Sizing sizing) {
+        if (sizing.installations() > 1) {
+            out.println("One Redis would be full: " + sizing.installations()
+                    + " installations side by side, each with a part of the agents and tasks. Each needs:");
+        }
+        Table table = new Table(left("PART"), right("NUMBER"), left("EACH"));
+        table.row(
+                "coordinators",
+                sizing.coordinators(),
+                cores(sizing.coordinatorCores()) + ", heap " + bytes(sizing.heapBytes()));
+        table.row(
+                "Redis",
+                1,
+                String.format(
+                        Locale.ROOT,
+                        "a core, %.0f %% of it in use; %s of data, so %s of memory",
+                        sizing.redisCores() * PERCENT,
+                        bytes(sizing.redisBytes()),
+                        bytes(2 * sizing.redisBytes())));
+        table.row(
+                "brokers",
+                sizing.brokers(),
+                cores(sizing.brokerCores()) + ", disk " + bytes(sizing.brokerDiskBytes()) + " for "
+                        + Ages.of(topicRetention) + ", " + bytes((long) sizing.writtenBytesPerSecond()) + "/s written");
+        table.row("partitions", sizing.partitions(), "times " + replicas + " replicas");
+        table.row(
+                "agents",
+                (agents + sizing.installations() - 1) / sizing.installations(),
+                String.format(
+                        Locale.ROOT,
+                        "capacity %.0f: %.0f tasks run at once",
+                        Math.max(1, Math.ceil(sizing.runningTasks() * sizing.installations() / agents)),
+                        sizing.runningTasks()));
+        table.print(out);
+        if (sizing.endedBytes() > MUCH_BYTES) {
+            out.println("Redis keeps ended tasks for " + Ages.of(load.taskRetention()) + ", which takes "
+                    + bytes(sizing.endedBytes())
+                    + ". With a history, AITBC_SETTLE_TASK_RETENTION can be an hour or less.");
+        }
+    }
+
+    private static String cores(int number) {
+        return number == 1 ? "1 core" : number + " cores";
+    }
+
+    /** Such as 1.4 GiB. */
+    private static String bytes(long number) {
+        double left = number;
+        String[] units = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+        int unit = 0;
+        while (left >= KIB && unit < units.length - 1) {
+            left /= KIB;
+            unit++;
+        }
+        return String.format(Locale.ROOT, left < 10 ? "%.1f %s" : "%.0f %s", left, units[unit]);
+    }
+}
