@@ -52,7 +52,7 @@ class ChartTest {
             imagePullSecrets: [{name: pull}]
             replicas: 3
             kafka: {bootstrapServers: "kafka-1:9093", configSecret: kafka-client}
-            redis: {urlSecret: {name: redis, key: url}, caSecret: redis-ca}
+            redis: {urlSecret: {name: redis, key: url}, sentinelPasswordSecret: {name: redis, key: sentinel}, caSecret: redis-ca}
             history: {url: "postgresql://postgres/tasks", secret: postgres}
             security: {enabled: true, adminKeySecret: {name: admin, key: key}}
             settings: {AITBC_LOG_FORMAT: json, AITBC_API_MAX_BODY_BYTES: 2097152, AITBC_STRICT: true}
@@ -193,6 +193,7 @@ class ChartTest {
         assertThat(references)
                 .containsOnly(
                         Map.entry("AITBC_REDIS_URL", "redis/url"),
+                        Map.entry("AITBC_REDIS_SENTINEL_PASSWORD", "redis/sentinel"),
                         Map.entry("AITBC_ADMIN_KEY", "admin/key"),
                         Map.entry("AITBC_HISTORY_USER", "postgres/username"),
                         Map.entry("AITBC_HISTORY_PASSWORD", "postgres/password"));

@@ -48,6 +48,22 @@ class SentinelTest {
         }
     }
 
+    /** One of Redis, and one of the Sentinels. */
+    @Test
+    void passwordsAreSent(@TempDir Path folder) {
+        String password = "of-redis-and-sentinels";
+        try (LocalSentinel redis = LocalSentinel.startWithPassword(folder, password);
+                RunningCoordinator coordinator = RunningCoordinator.start(
+                        LocalStack.shared(),
+                        "sentinel-password.",
+                        14,
+                        "--aitbc.redis.url=" + redis.url().replace("://", "://:" + password + "@"),
+                        "--aitbc.redis.sentinel-password=" + password)) {
+            coordinator.register("agent", 10);
+            coordinator.awaitTask(coordinator.submit("{\"task_data\":{}}"), "assigned");
+        }
+    }
+
     /** Its connections stay open. */
     @Test
     void aPrimaryThatHangsIsLeft(@TempDir Path folder) {

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import redis.embedded.RedisExecProvider;
 import redis.embedded.RedisServer;
 import redis.embedded.RedisServerBuilder;
@@ -36,13 +37,17 @@ public final class LocalRedis implements AutoCloseable {
     }
 
     /** Like {@link #start}, with replicas: it accepts writes while at least one of them follows. */
-    public static LocalRedis startPrimary(Path folder, int port) {
-        return start(folder, port, executable(), List.of(ONE_REPLICA));
+    static LocalRedis startPrimary(Path folder, int port, List<String> settings) {
+        return start(folder, port, executable(), with(settings, ONE_REPLICA));
     }
 
     /** Like {@link #startPrimary}, as a replica of the server with another port. */
-    public static LocalRedis startReplica(Path folder, int port, int primaryPort) {
-        return start(folder, port, executable(), List.of(ONE_REPLICA, "replicaof " + HOST + " " + primaryPort));
+    static LocalRedis startReplica(Path folder, int port, int primaryPort, List<String> settings) {
+        return start(folder, port, executable(), with(settings, ONE_REPLICA, "replicaof " + HOST + " " + primaryPort));
+    }
+
+    private static List<String> with(List<String> settings, String... others) {
+        return Stream.concat(settings.stream(), Stream.of(others)).toList();
     }
 
     /**

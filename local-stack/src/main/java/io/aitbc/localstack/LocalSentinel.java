@@ -1,10 +1,14 @@
 package io.aitbc.localstack;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import redis.embedded.RedisSentinel;
 
 /** A Redis primary, two replicas, and three Sentinels, of which two must agree on a failover, on the loopback interface. Not thread-safe. */
@@ -31,30 +35,55 @@ public final class LocalSentinel implements AutoCloseable {
     private LocalSentinel() {}
 
     public static LocalSentinel start(Path folder) {
+        return start(folder, List.of(), List.of());
+    }
+
+    /** Like {@link #start(Path)}, all with this password. */
+    public static LocalSentinel startWithPassword(Path folder, String password) {
+        return start(
+                folder,
+                List.of("requirepass " + password, "masterauth " + password),
+                List.of(
+                        "requirepass " + password,
+                        "sentinel sentinel-pass " + password,
+                        "sentinel auth-pass " + NAME + " " + password));
+    }
+
+    private static LocalSentinel start(Path folder, List<String> ofRedis, List<String> ofSentinels) {
         LocalSentinel all = new LocalSentinel();
         try {
             int port = LocalStack.freePort();
-            all.add(port, () -> LocalRedis.startPrimary(folder.resolve("redis-0"), port));
+            all.add(port, () -> LocalRedis.startPrimary(folder.resolve("redis-0"), port, ofRedis));
             for (int i = 1; i < SERVERS; i++) {
                 Path data = folder.resolve("redis-" + i);
                 int replica = LocalStack.freePort();
-                all.add(replica, () -> LocalRedis.startReplica(data, replica, port));
+                all.add(replica, () -> LocalRedis.startReplica(data, replica, port, ofRedis));
             }
             for (int i = 0; i < SENTINELS; i++) {
+                int own = LocalStack.freePort();
+                List<String> settings = Stream.concat(
+                                Stream.of(
+                                        "bind " + HOST,
+                                        "port " + own,
+                                        "sentinel monitor " + NAME + " " + HOST + " " + port + " " + QUORUM,
+                                        "sentinel down-after-milliseconds " + NAME + " " + DOWN_AFTER_MS,
+                                        "sentinel failover-timeout " + NAME + " " + FAILOVER_TIMEOUT_MS,
+                                        "sentinel parallel-syncs " + NAME + " 1"),
+                                ofSentinels.stream())
+                        .toList();
                 RedisSentinel sentinel = RedisSentinel.builder()
                         .redisExecProvider(LocalRedis.executable())
-                        .port(LocalStack.freePort())
-                        .masterName(NAME)
-                        .masterPort(port)
-                        .quorumSize(QUORUM)
-                        .downAfterMilliseconds(DOWN_AFTER_MS)
-                        .failoverTimeout(FAILOVER_TIMEOUT_MS)
-                        .parallelSyncs(1)
+                        .port(own)
+                        .configFile(Files.write(folder.resolve("sentinel-" + i + ".conf"), settings)
+                                .toString())
                         .build();
                 sentinel.start();
                 all.sentinels.add(sentinel);
             }
             return all;
+        } catch (IOException e) {
+            all.close();
+            throw new UncheckedIOException(e);
         } catch (RuntimeException e) {
             all.close();
             throw e;

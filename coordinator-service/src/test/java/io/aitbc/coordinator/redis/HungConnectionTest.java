@@ -38,7 +38,7 @@ class HungConnectionTest {
             AtomicBoolean closed = new AtomicBoolean();
             try (RedisClient other = RedisClient.create(server.url());
                     RedisClient client =
-                            configuration.redisClient(new RedisSettings(server.url(), "", "", ""), resources)) {
+                            configuration.redisClient(new RedisSettings(server.url(), "", "", "", ""), resources)) {
                 StatefulRedisPubSubConnection<String, String> subscription = new Redis(client, 0)
                         .subscribe(
                                 new RedisPubSubAdapter<>() {
