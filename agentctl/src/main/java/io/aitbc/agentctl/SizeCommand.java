@@ -26,6 +26,9 @@ import picocli.CommandLine.Spec;
 final class SizeCommand implements Callable<Integer> {
     private static final long KIB = 1024;
     private static final double PERCENT = 100;
+    private static final double MOST_TASKS = 1e9;
+    private static final int MOST_AGENTS = 10_000_000;
+    private static final int MOST_REPLICAS = 100;
 
     /** Memory of Redis in which ended tasks are worth a remark. */
     private static final long MUCH_BYTES = 4 * KIB * KIB * KIB;
@@ -111,19 +114,24 @@ final class SizeCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        if (!(tasksPerSecond > 0)
-                || average != null && !(average > 0)
-                || agents <= 0
-                || replicas <= 0
-                || taskBytes < 0
-                || resultBytes < 0) {
-            throw new ParameterException(
-                    spec.commandLine(),
-                    "Tasks per second, agents and replicas must be positive, and sizes not negative.");
+        double mean = average == null ? tasksPerSecond : average;
+        if (!(tasksPerSecond > 0 && tasksPerSecond <= MOST_TASKS && mean > 0 && mean <= tasksPerSecond)) {
+            throw wrong("Tasks per second must be above 0 and at most a billion, and their average no higher.");
+        }
+        if (agents < 1 || agents > MOST_AGENTS || replicas < 1 || replicas > MOST_REPLICAS) {
+            throw wrong("There must be 1 to 10000000 agents, and 1 to 100 replicas.");
+        }
+        if (taskBytes < 0
+                || resultBytes < 0
+                || waiting != null && waiting < 0
+                || taskTime.isNegative()
+                || taskRetention.isNegative()
+                || topicRetention.isNegative()) {
+            throw wrong("Sizes, durations and waiting tasks must not be negative.");
         }
         Sizing.Load load = new Sizing.Load(
                 tasksPerSecond,
-                average == null ? tasksPerSecond : average,
+                mean,
                 agents,
                 delivery,
                 taskBytes,
@@ -136,6 +144,10 @@ final class SizeCommand implements Callable<Integer> {
         Sizing sizing = Sizing.of(load);
         agentctl.write(Json.tree(sizing), out -> print(out, load, sizing));
         return 0;
+    }
+
+    private ParameterException wrong(String sentence) {
+        return new ParameterException(spec.commandLine(), sentence);
     }
 
     private void print(PrintWriter out, Sizing.Load load, Sizing sizing) {
@@ -175,7 +187,8 @@ final class SizeCommand implements Callable<Integer> {
         if (sizing.endedBytes() > MUCH_BYTES) {
             out.println("Redis keeps ended tasks for " + Ages.of(load.taskRetention()) + ", which takes "
                     + bytes(sizing.endedBytes())
-                    + ". With a history, AITBC_SETTLE_TASK_RETENTION can be an hour or less.");
+                    + ". With a history, AITBC_SETTLE_TASK_RETENTION may be as short as producers retry:"
+                    + " after it, a task that is submitted again under the same id runs again.");
         }
     }
 

@@ -53,6 +53,10 @@ public record Sizing(
     private static final int SHARED_TOPICS = 9;
     private static final int SINGLE_PARTITION_TOPICS = 5;
     private static final int MIN_PARTITIONS = 12;
+
+    /** Replicas of partitions on one broker, as Kafka recommends. */
+    private static final int MAX_PARTITIONS_PER_BROKER = 4_000;
+
     private static final int PARTITIONS_PER_COORDINATOR = 4;
 
     private static final long MIB = 1024 * 1024;
@@ -65,9 +69,10 @@ public record Sizing(
     private static final long REDIS_BYTES_PER_AGENT = 3_000;
     private static final long MIN_HEAP_BYTES = 512 * MIB;
     private static final long HEAP_BASE_BYTES = 256 * MIB;
-    /** Seven million tasks in each GiB. */
+    /** Entries may fill a third of the heap: seven million in each GiB, fewer if they have start or expiry times. */
     private static final long HEAP_BYTES_PER_WAITING_TASK = 160;
 
+    /** The same for agents. */
     private static final long HEAP_BYTES_PER_AGENT = 3 * 4_300;
 
     /** A task's data are in its record and its assignment, its result in the result and an event. */
@@ -82,7 +87,7 @@ public record Sizing(
         REDIS(23, 0.0145),
         KAFKA(24, 0.0145);
 
-        /** When each agent gets one task at a time. */
+        /** Under full load, however many agents there are. */
         private static final double MOST_US = 150;
 
         private final double us;
@@ -103,7 +108,7 @@ public record Sizing(
     private enum HttpCost {
         COORDINATOR(3_200),
         REDIS(230),
-        KAFKA(410);
+        KAFKA(880);
 
         private final double us;
 
@@ -115,14 +120,16 @@ public record Sizing(
     /**
      * A load.
      *
-     * @param tasksPerSecond at the peak
-     * @param averagePerSecond of which as much is kept as the retentions say
+     * @param tasksPerSecond at the peak, above 0
+     * @param averagePerSecond above 0, for what is kept as long as the retentions say
+     * @param agents above 0
      * @param taskBytes size of a task
      * @param resultBytes size of a result
      * @param taskTime how long an agent works on a task, on average
      * @param waiting tasks that may wait at the same time
      * @param taskRetention {@code AITBC_SETTLE_TASK_RETENTION}
      * @param topicRetention of topics, such as {@code AITBC_TOPICS_TASK_RETENTION}
+     * @param replicas of topics, above 0
      */
     public record Load(
             double tasksPerSecond,
@@ -161,6 +168,7 @@ public record Sizing(
         }
     }
 
+    /** Calculates the least that is safe: more of each is never wrong. */
     public static Sizing of(Load load) {
         int installations = 1;
         while (load.part(installations).redisCores() > UTILISATION) {
@@ -174,18 +182,22 @@ public record Sizing(
         double running = rate * load.taskTime.toMillis() / 1e3;
         double coordinatorCores = load.cores(Cost.COORDINATOR, HttpCost.COORDINATOR) / UTILISATION;
         // One of them may fail.
-        int coordinators = Math.max(MIN_COORDINATORS, 1 + (int) Math.ceil(coordinatorCores / MAX_COORDINATOR_CORES));
+        int coordinators = Math.max(MIN_COORDINATORS, 1 + ceil(coordinatorCores / MAX_COORDINATOR_CORES));
         long ended = (long) (load.averagePerSecond
                 * load.taskRetention.toSeconds()
                 * (REDIS_BYTES_PER_ENDED_TASK + load.resultBytes));
         double bytesPerTask = KAFKA_BYTES_PER_TASK + (double) COPIES * (load.taskBytes + load.resultBytes);
         double brokerCores = load.cores(Cost.KAFKA, HttpCost.KAFKA) * load.replicas / UTILISATION;
         int partitions = Math.max(MIN_PARTITIONS, PARTITIONS_PER_COORDINATOR * coordinators);
+        int allPartitions =
+                SHARED_TOPICS * partitions + SINGLE_PARTITION_TOPICS + (load.delivery.isShared() ? 0 : load.agents);
+        int brokers = Math.max(load.replicas, ceil(allPartitions * (double) load.replicas / MAX_PARTITIONS_PER_BROKER));
+        double kept = load.averagePerSecond * bytesPerTask * load.topicRetention.toSeconds();
         return new Sizing(
                 installations,
                 running,
                 coordinators,
-                Math.max(1, (int) Math.ceil(coordinatorCores / (coordinators - 1))),
+                Math.max(1, ceil(coordinatorCores / (coordinators - 1))),
                 Math.max(
                         MIN_HEAP_BYTES,
                         HEAP_BASE_BYTES
@@ -198,10 +210,14 @@ public record Sizing(
                         + load.agents * REDIS_BYTES_PER_AGENT
                         + ended,
                 ended,
-                load.replicas,
-                Math.max(1, (int) Math.ceil(brokerCores / load.replicas)),
-                (long) (load.averagePerSecond * bytesPerTask * load.topicRetention.toSeconds()),
+                brokers,
+                Math.max(1, ceil(brokerCores / brokers)),
+                (long) (kept * load.replicas / brokers),
                 rate * bytesPerTask,
-                SHARED_TOPICS * partitions + SINGLE_PARTITION_TOPICS + (load.delivery.isShared() ? 0 : load.agents));
+                allPartitions);
+    }
+
+    private static int ceil(double number) {
+        return (int) Math.ceil(number);
     }
 }

@@ -729,7 +729,7 @@ class AgentctlTest {
 
         Said wrong = new Typed("", false).run(null, "size", "--tasks-per-second", "0", "--agents", "2");
         assertThat(wrong.code()).isEqualTo(2);
-        assertThat(wrong.err()).startsWith("Tasks per second, agents and replicas must be positive");
+        assertThat(wrong.err()).startsWith("Tasks per second must be above 0");
     }
 
     @Test

@@ -51,9 +51,20 @@ class SizingTest {
         Sizing kafka = Sizing.of(load(1_000, 100, Delivery.KAFKA));
         Sizing pull = Sizing.of(load(1_000, 100, Delivery.PULL));
 
-        assertThat(kafka.partitions() - 100).isLessThanOrEqualTo(pull.partitions());
+        assertThat(kafka.partitions()).isEqualTo(9 * 12 + 5 + 100);
+        assertThat(pull.partitions()).isEqualTo(9 * 4 * pull.coordinators() + 5);
         assertThat(pull.coordinators() * pull.coordinatorCores())
                 .isGreaterThan(3 * kafka.coordinators() * kafka.coordinatorCores());
+    }
+
+    @Test
+    void brokersHaveNoMorePartitionsThanKafkaRecommends() {
+        Sizing sizing = Sizing.of(load(100, 10_000, Delivery.KAFKA));
+
+        // 10,113 partitions with three replicas, of which 4,000 on each.
+        assertThat(sizing.brokers()).isEqualTo(8);
+        assertThat(sizing.brokerDiskBytes() * 8)
+                .isCloseTo(Sizing.of(load(100, 10, Delivery.KAFKA)).brokerDiskBytes() * 3, within(100L));
     }
 
     @Test

@@ -11,11 +11,14 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 /** {@code operations/game-day.sh}, as its user runs it. */
+@Timeout(300)
 class GameDayTest {
     private static final String PREFIX = "game-day.";
     private static final Path SCRIPT = Path.of("..", "operations", "game-day.sh");
@@ -61,6 +64,22 @@ class GameDayTest {
     }
 
     @Test
+    void nothingAcceptedIsAFailure() throws Exception {
+        Outcome outcome = run("redis", "GAME_DAY_TASK", "\"priority\":\"lowest\"");
+
+        assertThat(outcome.output).contains("no task was accepted; the last response had status 400");
+        assertThat(outcome.code).isEqualTo(1);
+    }
+
+    @Test
+    void aCommandThatFailsIsNotALostTask() throws Exception {
+        Outcome outcome = run("redis", "GAME_DAY_REDIS", "exit 3");
+
+        assertThat(outcome.output).contains("The command failed.");
+        assertThat(outcome.code).isEqualTo(2);
+    }
+
+    @Test
     void anUnknownExerciseIsRefused() throws Exception {
         Outcome outcome = run("disk");
 
@@ -68,12 +87,18 @@ class GameDayTest {
         assertThat(outcome.code).isEqualTo(2);
     }
 
-    private static Outcome run(String exercise) throws IOException, InterruptedException {
+    /** @param variables name and value in turn */
+    private static Outcome run(String exercise, String... variables) throws IOException, InterruptedException {
         ProcessBuilder builder = new ProcessBuilder(SCRIPT.toString(), exercise).redirectErrorStream(true);
-        builder.environment().put("AITBC_URL", "http://127.0.0.1:" + coordinator.port());
-        builder.environment().put("GAME_DAY_REDIS", "true");
-        builder.environment().put("GAME_DAY_AGENTS", "true");
-        builder.environment().put("GAME_DAY_END_SECONDS", exercise.equals("agents") ? "1" : "60");
+        Map<String, String> environment = builder.environment();
+        environment.remove("AITBC_API_KEY");
+        environment.put("AITBC_URL", "http://127.0.0.1:" + coordinator.port());
+        environment.put("GAME_DAY_REDIS", "true");
+        environment.put("GAME_DAY_AGENTS", "true");
+        environment.put("GAME_DAY_END_SECONDS", exercise.equals("agents") ? "1" : "60");
+        for (int i = 0; i < variables.length; i += 2) {
+            environment.put(variables[i], variables[i + 1]);
+        }
         Process process = builder.start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         return new Outcome(process.waitFor(), output);

@@ -240,8 +240,8 @@ enum Fault {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess redis = run.cluster().redis();
-            Path file = run.appendOnlyFile();
             run.during("power cut of redis", () -> {
+                Path file = run.appendOnlyFile();
                 long size = file.toFile().length();
                 pause(random, 1, 3);
                 redis.kill();

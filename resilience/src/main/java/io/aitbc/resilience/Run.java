@@ -32,7 +32,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.function.BinaryOperator;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.CommonClientConfigs;
@@ -245,14 +248,23 @@ final class Run {
         }
     }
 
-    /** Cuts up to 64 KiB off the logs of a stopped broker, but not off that of its controller, which it writes through to the disk. */
+    /**
+     * Cuts up to 64 KiB off the last segments of a stopped broker, which it has not flushed, but not off the log of its controller, which it
+     * writes through to the disk.
+     */
     void cutLogs(ManagedProcess broker, Random random) {
         Path logs =
                 cluster.data("kafka-" + (cluster.brokers().indexOf(broker) + 1)).resolve("log");
         try (Stream<Path> files = Files.walk(logs)) {
             files.filter(file -> file.toString().endsWith(".log"))
                     .filter(file -> !file.getParent().endsWith("__cluster_metadata-0"))
-                    .sorted()
+                    // Names are offsets of the same length.
+                    .collect(Collectors.toMap(
+                            Path::getParent,
+                            Function.identity(),
+                            BinaryOperator.maxBy(Comparator.<Path>naturalOrder()),
+                            TreeMap::new))
+                    .values()
                     .forEach(file -> cut(file, file.toFile().length() - random.nextInt(MOST_CUT)));
         } catch (IOException e) {
             throw new UncheckedIOException(e);

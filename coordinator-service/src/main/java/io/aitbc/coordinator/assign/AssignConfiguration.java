@@ -13,8 +13,11 @@ import org.springframework.context.annotation.Configuration;
 
 @Configuration(proxyBeanMethods = false)
 class AssignConfiguration {
-    /** Delivery timeout. Only the agent waits for an assignment, so retrying is better than giving up. */
-    private static final Duration DELIVERY_TIMEOUT = Duration.ofDays(20);
+    /**
+     * Then the reservation is verified, and the assignment published again. Not longer: after a change of leader, a batch whose successors
+     * the new leader has accepted is retried in vain until it times out (KAFKA-15591).
+     */
+    private static final Duration DELIVERY_TIMEOUT = Duration.ofSeconds(30);
 
     /** By default the producer drops a topic's metadata after five idle minutes, and the next send blocks to fetch it. */
     private static final Duration METADATA_MAX_IDLE = Duration.ofDays(1);

@@ -12,14 +12,18 @@ import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Closes a connection on which a {@code PING} is not answered, so that Lettuce connects again: with Sentinel, to the new primary. Nothing
- * else ends the connections of a server that hangs, and those of a host that is lost end only when TCP gives up, after some 15 minutes.
+ * Closes a connection on which a {@code PING} is not answered within 5 s, so that Lettuce connects again: with Sentinel, to the new primary.
+ * Nothing else closes the connections of a server that hangs, and those of a host that is lost are closed only when TCP gives up, after some
+ * 15 minutes.
  *
- * <p>The first handler of a channel. Closing takes two silent intervals, with the {@code PING} sent between them, so that a process
- * that was itself suspended does not close its connections.
+ * <p>The first handler of a channel. The {@code PING} is sent after 2.5 s without data. Time counts in intervals that the event loop has
+ * seen pass, so a process that was itself suspended does not close its connections.
  */
 final class HungConnectionHandler extends IdleStateHandler {
     private static final Duration INTERVAL = Duration.ofMillis(2_500);
+    private static final int INTERVALS_AFTER_PING = 2;
+
+    private int unanswered;
 
     HungConnectionHandler() {
         super(INTERVAL.toMillis(), 0, 0, TimeUnit.MILLISECONDS);
@@ -28,10 +32,11 @@ final class HungConnectionHandler extends IdleStateHandler {
     @Override
     protected void channelIdle(ChannelHandlerContext context, IdleStateEvent silence) {
         if (silence.isFirst()) {
+            unanswered = 0;
             context.channel()
                     .writeAndFlush(new AsyncCommand<>(
                             new Command<>(CommandType.PING, new StatusOutput<>(StringCodec.UTF8), null)));
-        } else {
+        } else if (++unanswered == INTERVALS_AFTER_PING) {
             context.close();
         }
     }

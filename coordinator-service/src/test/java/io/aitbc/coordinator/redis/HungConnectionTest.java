@@ -9,14 +9,18 @@ import io.aitbc.localstack.ManagedProcess;
 import io.lettuce.core.RedisChannelHandler;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.RedisConnectionStateListener;
+import io.lettuce.core.protocol.CommandType;
+import io.lettuce.core.protocol.RedisCommand;
 import io.lettuce.core.pubsub.RedisPubSubAdapter;
 import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
 import io.lettuce.core.resource.ClientResources;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.netty.channel.embedded.EmbeddedChannel;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -26,6 +30,37 @@ import org.junit.jupiter.api.io.TempDir;
 class HungConnectionTest {
     private static final Duration LONG = Duration.ofSeconds(60);
     private static final Pattern PINGS = Pattern.compile("cmdstat_ping:calls=(\\d+)");
+
+    @Test
+    void aPingIsSentOnSilenceAndHasFiveSeconds() {
+        EmbeddedChannel channel = new EmbeddedChannel();
+        channel.freezeTime();
+        channel.pipeline().addFirst(new HungConnectionHandler());
+
+        advance(channel, 2_400);
+        assertThat(channel.<Object>readOutbound()).isNull();
+        advance(channel, 200);
+        assertThat(channel.<RedisCommand<?, ?, ?>>readOutbound().getType()).isEqualTo(CommandType.PING);
+
+        advance(channel, 4_800);
+        assertThat(channel.isOpen()).isTrue();
+        channel.writeInbound("+PONG");
+        advance(channel, 2_400);
+        assertThat(channel.<Object>readOutbound()).isNull();
+        advance(channel, 200);
+        assertThat(channel.<RedisCommand<?, ?, ?>>readOutbound().getType()).isEqualTo(CommandType.PING);
+
+        advance(channel, 5_200);
+        assertThat(channel.isOpen()).isFalse();
+    }
+
+    private static void advance(EmbeddedChannel channel, long ms) {
+        // In steps, as an event loop sees time pass.
+        for (long passed = 0; passed < ms; passed += 100) {
+            channel.advanceTimeBy(100, TimeUnit.MILLISECONDS);
+            channel.runScheduledPendingTasks();
+        }
+    }
 
     /** A subscription, on which nothing else is sent. */
     @Test
