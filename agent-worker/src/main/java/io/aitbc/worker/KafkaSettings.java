@@ -43,6 +43,12 @@ record KafkaSettings(String bootstrapServers, Map<String, Object> own) {
         // Results retries what the producer gives up on. Without these limits, a batch for a missing partition would
         // be retried forever, and a missing topic would block the handler's thread.
         config.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, 10_000);
+        // After a change of leader, a batch may be retried in vain for as long (KAFKA-15591). Not if a longer timeout
+        // of requests was chosen,
+        // which Kafka would refuse.
+        if (!config.containsKey(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG)) {
+            config.putIfAbsent(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, 35_000);
+        }
         return config;
     }
 
