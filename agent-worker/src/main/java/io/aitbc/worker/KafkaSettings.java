@@ -43,9 +43,9 @@ record KafkaSettings(String bootstrapServers, Map<String, Object> own) {
         // Results retries what the producer gives up on. Without these limits, a batch for a missing partition would
         // be retried forever, and a missing topic would block the handler's thread.
         config.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, 10_000);
-        // After a change of leader, a batch may be retried in vain for as long (KAFKA-15591). Not if a longer timeout
-        // of requests was chosen,
-        // which Kafka would refuse.
+        // After a leader change, retries of a batch may fail until this timeout (KAFKA-15591). Kafka rejects a delivery
+        // timeout below
+        // request.timeout.ms, so a custom one leaves the default in place.
         if (!config.containsKey(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG)) {
             config.putIfAbsent(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, 35_000);
         }

@@ -14,8 +14,8 @@ import org.springframework.context.annotation.Configuration;
 @Configuration(proxyBeanMethods = false)
 class AssignConfiguration {
     /**
-     * Then the reservation is verified, and the assignment published again. Not longer: after a change of leader, a batch whose successors
-     * the new leader has accepted is retried in vain until it times out (KAFKA-15591).
+     * When it expires, the reservation is verified and the assignment published again. Bounded because, after a leader change, every retry
+     * of a batch can fail with {@code OUT_OF_ORDER_SEQUENCE_NUMBER} until this timeout (KAFKA-15591).
      */
     private static final Duration DELIVERY_TIMEOUT = Duration.ofSeconds(30);
 
