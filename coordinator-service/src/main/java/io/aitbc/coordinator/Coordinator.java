@@ -22,7 +22,6 @@ import io.aitbc.coordinator.history.HistoryLoop;
 import io.aitbc.coordinator.intake.QueueLimit;
 import io.aitbc.coordinator.intake.ResultReports;
 import io.aitbc.coordinator.kafka.SharedTopics;
-import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.push.PushLoop;
 import io.aitbc.coordinator.queue.FinishedTaskCleaner;
 import io.aitbc.coordinator.queue.LedgerTopic;
@@ -43,7 +42,6 @@ import org.apache.kafka.common.utils.Utils;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import org.springframework.beans.factory.annotation.Value;
 import org.springframework.context.SmartLifecycle;
 import org.springframework.core.NestedExceptionUtils;
 import org.springframework.stereotype.Component;
@@ -58,9 +56,8 @@ public final class Coordinator implements SmartLifecycle {
     private static final Duration RETRY_INTERVAL = Duration.ofSeconds(5);
 
     private final SharedTopics topics;
-    private final TopicCatalog catalog;
     private final Redis redis;
-    private final boolean strict;
+    private final SettingsCheck settings;
     private final List<BackgroundService> services;
     private final AssignmentPublisher assignments;
     private final MonitoredThread starter = new MonitoredThread("starter", this::startServices);
@@ -68,14 +65,11 @@ public final class Coordinator implements SmartLifecycle {
     private volatile boolean running;
     private volatile int started;
     private volatile @Nullable String waitingFor;
-    private volatile List<String> kafkaWarnings = List.of();
-    private volatile List<String> redisWarnings = List.of();
 
     Coordinator(
             SharedTopics topics,
-            TopicCatalog catalog,
             Redis redis,
-            @Value("${aitbc.strict}") boolean strict,
+            SettingsCheck settings,
             AgentView agents,
             HeartbeatLoop heartbeats,
             ReachCheck reachCheck,
@@ -106,9 +100,8 @@ public final class Coordinator implements SmartLifecycle {
             HistoryLoop history,
             BulkRunner bulk) {
         this.topics = topics;
-        this.catalog = catalog;
         this.redis = redis;
-        this.strict = strict;
+        this.settings = settings;
         this.assignments = assignments;
         // Start order: each part may notify those after it.
         this.services = List.of(
@@ -140,6 +133,7 @@ public final class Coordinator implements SmartLifecycle {
                 openTransactions,
                 history,
                 bulk,
+                settings,
                 pushes);
     }
 
@@ -151,16 +145,6 @@ public final class Coordinator implements SmartLifecycle {
     /** What it waits for before it starts, such as "Kafka: " and the reason; null if it does not wait. */
     public @Nullable String waitingFor() {
         return waitingFor;
-    }
-
-    /** Settings of Kafka with which acknowledged tasks can be lost, as found at startup; one sentence each. */
-    public List<String> kafkaWarnings() {
-        return kafkaWarnings;
-    }
-
-    /** Settings of Redis with which it can lose or forget what it has acknowledged, as found at startup; one sentence each. */
-    public List<String> redisWarnings() {
-        return redisWarnings;
     }
 
     /** Current problems of the services. */
@@ -207,7 +191,7 @@ public final class Coordinator implements SmartLifecycle {
         try {
             if (retryUntilSuccess("Kafka", topics::create)
                     && retryUntilSuccess("Redis", redis::checkFormat)
-                    && retryUntilSuccess("safe settings (AITBC_STRICT)", this::checkDurability)) {
+                    && retryUntilSuccess("safe settings (AITBC_STRICT)", settings::checkAtStartup)) {
                 for (BackgroundService part : services) {
                     if (starter.isClosing()) {
                         return;
@@ -221,32 +205,6 @@ public final class Coordinator implements SmartLifecycle {
         } catch (InterruptedException e) {
             log.debug("Interrupted");
         }
-    }
-
-    /** @throws IllegalStateException if there are problems, and settings are strict */
-    private void checkDurability() throws InterruptedException {
-        kafkaWarnings = problemsFound("Kafka's topics", catalog::durabilityProblems);
-        redisWarnings = problemsFound("Redis", redis::durabilityProblems);
-        List<String> all =
-                Stream.concat(kafkaWarnings.stream(), redisWarnings.stream()).toList();
-        if (strict && !all.isEmpty()) {
-            throw new IllegalStateException(String.join(" ", all));
-        }
-        all.forEach(problem -> log.warn("Unsafe setting: {}", problem));
-    }
-
-    /** A check that fails, as where it is not permitted, must not keep the coordinator from starting. */
-    private static List<String> problemsFound(String of, Check check) throws InterruptedException {
-        try {
-            return check.problems();
-        } catch (RuntimeException e) {
-            return List.of("The settings of " + of + " were not checked: "
-                    + NestedExceptionUtils.getMostSpecificCause(e).getMessage() + ".");
-        }
-    }
-
-    private interface Check {
-        List<String> problems() throws InterruptedException;
     }
 
     private interface Attempt {

@@ -85,6 +85,44 @@ class UnsafeSettingsTest {
         }
     }
 
+    @Test
+    void settingsThatBecomeUnsafeAreReported() throws Exception {
+        try (RedisClient client = RedisClient.create(stack.redisUrl());
+                StatefulRedisConnection<String, String> redis = client.connect();
+                Admin admin =
+                        Admin.create(Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, stack.bootstrapServers()));
+                RunningCoordinator coordinator = RunningCoordinator.start(stack, "changed.", 3)) {
+            coordinator.awaitHealthy();
+            try {
+                setMinInSync(admin, "changed.tasks.normal", "1");
+                redis.sync().configSet("appendonly", "no");
+
+                awaitDetail(coordinator, "kafka", "changed.tasks.normal has min.insync.replicas=1");
+                awaitDetail(coordinator, "redis", "Redis has no append-only file");
+                assertThat(coordinator.get("/health").code()).isEqualTo(200);
+            } finally {
+                redis.sync().configSet("appendonly", "yes");
+            }
+            setMinInSync(admin, "changed.tasks.normal", "2");
+
+            await().atMost(LONG).untilAsserted(() -> {
+                var health = coordinator.get("/health").body();
+                assertThat(health.at("/kafka/detail").isMissingNode()).isTrue();
+                assertThat(health.at("/redis/detail").isMissingNode()).isTrue();
+            });
+        }
+    }
+
+    private static void awaitDetail(RunningCoordinator coordinator, String of, String part) {
+        await().atMost(LONG)
+                .untilAsserted(() -> assertThat(coordinator
+                                .get("/health")
+                                .body()
+                                .at("/" + of + "/detail")
+                                .asString(""))
+                        .contains(part));
+    }
+
     private static void awaitDispatchDetail(RunningCoordinator coordinator, String part) {
         await().atMost(LONG)
                 .untilAsserted(() -> assertThat(coordinator

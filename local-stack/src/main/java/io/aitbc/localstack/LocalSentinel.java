@@ -21,9 +21,11 @@ public final class LocalSentinel implements AutoCloseable {
     private static final long DOWN_AFTER_MS = 1_000;
     private static final long FAILOVER_TIMEOUT_MS = 5_000;
 
+    private final boolean tls;
     private final List<LocalRedis> started = new ArrayList<>();
     private final List<Server> servers = new ArrayList<>();
     private final List<RedisSentinel> sentinels = new ArrayList<>();
+    private final List<Integer> ports = new ArrayList<>();
 
     /** A Redis server, which keeps its port when it is started again. */
     public record Server(ManagedProcess process, int port) {
@@ -32,62 +34,92 @@ public final class LocalSentinel implements AutoCloseable {
         }
     }
 
-    private LocalSentinel() {}
+    private LocalSentinel(boolean tls) {
+        this.tls = tls;
+    }
 
     public static LocalSentinel start(Path folder) {
-        return start(folder, List.of(), List.of());
+        return new LocalSentinel(false).start(folder, List.of(), List.of());
     }
 
     /** Like {@link #start(Path)}, all with this password. */
     public static LocalSentinel startWithPassword(Path folder, String password) {
-        return start(
-                folder,
-                List.of("requirepass " + password, "masterauth " + password),
-                List.of(
-                        "requirepass " + password,
-                        "sentinel sentinel-pass " + password,
-                        "sentinel auth-pass " + NAME + " " + password));
+        return new LocalSentinel(false)
+                .start(
+                        folder,
+                        List.of("requirepass " + password, "masterauth " + password),
+                        List.of(
+                                "requirepass " + password,
+                                "sentinel sentinel-pass " + password,
+                                "sentinel auth-pass " + NAME + " " + password));
     }
 
-    private static LocalSentinel start(Path folder, List<String> ofRedis, List<String> ofSentinels) {
-        LocalSentinel all = new LocalSentinel();
+    /**
+     * Like {@link #start(Path)}, all connected by TLS and with client certificates.
+     *
+     * @param certificates folder with {@code ca.pem} and {@code redis.pem}, see {@code operations/tls/certificates.sh}
+     */
+    public static LocalSentinel startSecured(Path folder, Path certificates) {
+        String certificate = certificates.resolve("redis.pem").toString();
+        List<String> settings = List.of(
+                "tls-replication yes",
+                "tls-ca-cert-file " + certificates.resolve("ca.pem"),
+                "tls-cert-file " + certificate,
+                "tls-key-file " + certificate);
+        return new LocalSentinel(true).start(folder, settings, settings);
+    }
+
+    private LocalSentinel start(Path folder, List<String> ofRedis, List<String> ofSentinels) {
         try {
             int port = LocalStack.freePort();
-            all.add(port, () -> LocalRedis.startPrimary(folder.resolve("redis-0"), port, ofRedis));
+            add(port, () -> LocalRedis.startPrimary(folder.resolve("redis-0"), plain(port), withTls(ofRedis, port)));
             for (int i = 1; i < SERVERS; i++) {
                 Path data = folder.resolve("redis-" + i);
                 int replica = LocalStack.freePort();
-                all.add(replica, () -> LocalRedis.startReplica(data, replica, port, ofRedis));
+                add(replica, () -> LocalRedis.startReplica(data, plain(replica), port, withTls(ofRedis, replica)));
             }
             for (int i = 0; i < SENTINELS; i++) {
                 int own = LocalStack.freePort();
                 List<String> settings = Stream.concat(
                                 Stream.of(
                                         "bind " + HOST,
-                                        "port " + own,
                                         "sentinel monitor " + NAME + " " + HOST + " " + port + " " + QUORUM,
                                         "sentinel down-after-milliseconds " + NAME + " " + DOWN_AFTER_MS,
                                         "sentinel failover-timeout " + NAME + " " + FAILOVER_TIMEOUT_MS,
                                         "sentinel parallel-syncs " + NAME + " 1"),
-                                ofSentinels.stream())
+                                withTls(ofSentinels, own).stream())
                         .toList();
                 RedisSentinel sentinel = RedisSentinel.builder()
                         .redisExecProvider(LocalRedis.executable())
-                        .port(own)
+                        .port(plain(own))
                         .configFile(Files.write(folder.resolve("sentinel-" + i + ".conf"), settings)
                                 .toString())
                         .build();
                 sentinel.start();
-                all.sentinels.add(sentinel);
+                sentinels.add(sentinel);
+                ports.add(own);
             }
-            return all;
+            return this;
         } catch (IOException e) {
-            all.close();
+            close();
             throw new UncheckedIOException(e);
         } catch (RuntimeException e) {
-            all.close();
+            close();
             throw e;
         }
+    }
+
+    private List<String> withTls(List<String> settings, int port) {
+        List<String> all = new ArrayList<>(settings);
+        if (tls) {
+            all.add("tls-port " + port);
+        }
+        return all;
+    }
+
+    /** Each server has a port without TLS; with TLS, it is another one that is not used. */
+    private int plain(int port) {
+        return tls ? LocalStack.freePort() : port;
     }
 
     private void add(int port, Supplier<LocalRedis> starter) {
@@ -102,10 +134,8 @@ public final class LocalSentinel implements AutoCloseable {
 
     /** The URL for clients, which ask a Sentinel for the primary. */
     public String url() {
-        return "redis-sentinel://"
-                + sentinels.stream()
-                        .map(sentinel -> HOST + ":" + sentinel.ports().get(0))
-                        .collect(Collectors.joining(","))
+        return (tls ? "rediss" : "redis") + "-sentinel://"
+                + ports.stream().map(port -> HOST + ":" + port).collect(Collectors.joining(","))
                 + "/0#" + NAME;
     }
 

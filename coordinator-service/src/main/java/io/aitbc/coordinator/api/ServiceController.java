@@ -3,6 +3,7 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.Coordinator;
+import io.aitbc.coordinator.SettingsCheck;
 import io.aitbc.coordinator.background.Problem;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
@@ -56,6 +57,7 @@ class ServiceController {
     private final Admin kafka;
     private final Redis redis;
     private final Coordinator coordinator;
+    private final SettingsCheck settingsCheck;
     private final SharedTopics topics;
     private final ClusterControl control;
     private final Dispatcher dispatcher;
@@ -70,6 +72,7 @@ class ServiceController {
             Admin kafka,
             Redis redis,
             Coordinator coordinator,
+            SettingsCheck settingsCheck,
             SharedTopics topics,
             ClusterControl control,
             Dispatcher dispatcher,
@@ -82,6 +85,7 @@ class ServiceController {
         this.kafka = kafka;
         this.redis = redis;
         this.coordinator = coordinator;
+        this.settingsCheck = settingsCheck;
         this.topics = topics;
         this.control = control;
         this.dispatcher = dispatcher;
@@ -143,8 +147,8 @@ class ServiceController {
     @ApiResponse(responseCode = "200", description = "Healthy")
     @ApiResponse(responseCode = "503", description = "Unhealthy")
     ResponseEntity<HealthResponse> health() throws InterruptedException {
-        State ofKafka = kafkaState().with(coordinator.kafkaWarnings());
-        State ofRedis = redisState().with(coordinator.redisWarnings());
+        State ofKafka = kafkaState().with(settingsCheck.findings().kafka());
+        State ofRedis = redisState().with(settingsCheck.findings().redis());
         State ofDispatch = dispatchState(ofRedis);
         State ofTopics = topicsState();
         State ofThreads = threadsState();

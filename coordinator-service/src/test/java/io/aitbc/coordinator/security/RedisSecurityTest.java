@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.aitbc.coordinator.RunningCoordinator;
 import io.aitbc.localstack.LocalRedis;
+import io.aitbc.localstack.LocalSentinel;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.sync.RedisCommands;
@@ -92,6 +93,21 @@ class RedisSecurityTest {
             "--aitbc.redis.ca-certificate=" + folder.resolve("ca.pem"),
             "--aitbc.redis.client-certificate=" + folder.resolve("coordinator.pem")
         };
+    }
+
+    @Test
+    void sentinelsWithTlsAreAskedForThePrimary(@TempDir Path data) {
+        try (LocalSentinel secured = LocalSentinel.startSecured(data, folder);
+                RunningCoordinator coordinator = RunningCoordinator.start(
+                        LocalStack.shared(),
+                        "rsec-sentinel.",
+                        14,
+                        "--aitbc.redis.url=" + secured.url(),
+                        "--aitbc.redis.ca-certificate=" + folder.resolve("ca.pem"),
+                        "--aitbc.redis.client-certificate=" + folder.resolve("coordinator.pem"))) {
+            coordinator.register("agent", 10);
+            coordinator.awaitTask(coordinator.submit("{\"task_data\":{}}"), "assigned");
+        }
     }
 
     @Test
