@@ -129,6 +129,7 @@ class SpoiltRedisTest {
                 "stats:agents",
                 "stats:coordinators",
                 "stats:alive",
+                "stats:ends",
                 "index:rebuilding"));
         Collections.shuffle(keys, random);
         // Warnings are throttled: those of the tests before precede this one.

@@ -101,8 +101,44 @@ public final class LocalStack implements AutoCloseable {
         nodes.parallelStream().forEach(this::startBroker);
     }
 
+    /** Copies the data of all brokers, which must be stopped, into a folder. */
+    public void backUpKafka(Path to) {
+        nodes.forEach(node -> copy(dataOf(node), to.resolve(dataOf(node).getFileName())));
+    }
+
+    /** Replaces the data of all brokers, which must be stopped, with a copy made by {@link #backUpKafka}. */
+    public void restoreKafka(Path from) {
+        nodes.forEach(node -> {
+            delete(dataOf(node));
+            copy(from.resolve(dataOf(node).getFileName()), dataOf(node));
+        });
+    }
+
+    private Path dataOf(LocalKafka.Node node) {
+        return folder.resolve("kafka-" + node.id());
+    }
+
+    private static void copy(Path from, Path to) {
+        try (Stream<Path> paths = Files.walk(from)) {
+            for (Path path : (Iterable<Path>) paths::iterator) {
+                Files.copy(path, to.resolve(from.relativize(path)));
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static void delete(Path folder) {
+        try (Stream<Path> paths = Files.walk(folder)) {
+            paths.sorted(Comparator.reverseOrder())
+                    .forEach(path -> path.toFile().delete());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private void startBroker(LocalKafka.Node node) {
-        Path data = folder.resolve("kafka-" + node.id());
+        Path data = dataOf(node);
         brokers.put(
                 node,
                 certificates == null
@@ -124,12 +160,7 @@ public final class LocalStack implements AutoCloseable {
     public void close() {
         redis.close();
         stopKafka();
-        try (Stream<Path> paths = Files.walk(folder)) {
-            paths.sorted(Comparator.reverseOrder())
-                    .forEach(path -> path.toFile().delete());
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        delete(folder);
     }
 
     /** Returns a free port below the ephemeral range, so that no outgoing connection takes it in the meantime. Never returns one twice. */

@@ -50,19 +50,20 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     private static final CompletableFuture<Void> NOTHING = CompletableFuture.completedFuture(null);
 
     /** While Redis fails, it is not asked more often. */
-    private static final Duration RESERVED_INTERVAL = Duration.ofMillis(100);
+    private static final Duration REDIS_INTERVAL = Duration.ofMillis(100);
 
     private final Lane lane;
     private final TaskConsumer consumer;
     private final LedgerTopic ledger;
     private final LostRecords lostRecords;
+    private final KnownEnds knownEnds;
     private final Supplier<CompletableFuture<Set<Position>>> reservedRecords;
     private final Mailbox mailbox;
     private final QueueSizes sizes;
     private final DispatchMeters meters;
     private final Runnable awaitPendingWork;
-    /** Records that were reserved for agents when the unloaded partitions were assigned; null if not requested yet. */
-    private @Nullable CompletableFuture<Set<Position>> reserved;
+    /** As of when the unloaded partitions were assigned; null if not requested yet. */
+    private @Nullable CompletableFuture<FromRedis> fromRedis;
 
     private final Set<TopicPartition> paused = new HashSet<>();
     /** Assigned partitions whose committed offsets have not been read yet. */
@@ -73,11 +74,18 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     private final Map<TopicPartition, CompletableFuture<Void>> writing = new HashMap<>();
 
     private final Map<TopicPartition, CompletableFuture<Void>> ending = new HashMap<>();
-    private final RateLimiter reservedLimiter = new RateLimiter(RESERVED_INTERVAL);
+    private final RateLimiter redisLimiter = new RateLimiter(REDIS_INTERVAL);
     private final RateLimiter ledgerLimiter = new RateLimiter(LEDGER_INTERVAL);
     /** Health of commits. Dispatching continues without them, but a new owner reads finished records again. */
     private final ActivityMonitor commitMonitor =
             new ActivityMonitor("the commit of thread dispatcher", Duration.ofMinutes(2));
+
+    /**
+     * What Redis knows of the partitions.
+     *
+     * @param reserved records that are reserved for agents
+     */
+    private record FromRedis(Set<Position> reserved, KnownEnds.Snapshot ends) {}
 
     /**
      * @param reservedRecords asks Redis for the records that are reserved for agents
@@ -88,12 +96,14 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
             TaskConsumer consumer,
             LedgerTopic ledger,
             LostRecords lostRecords,
+            KnownEnds knownEnds,
             Supplier<CompletableFuture<Set<Position>>> reservedRecords,
             Mailbox mailbox,
             QueueSizes sizes,
             DispatchMeters meters,
             Runnable awaitPendingWork) {
         this.lostRecords = lostRecords;
+        this.knownEnds = knownEnds;
         this.reservedRecords = reservedRecords;
         this.mailbox = mailbox;
         this.sizes = sizes;
@@ -116,7 +126,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         ending.clear();
         unrecorded.clear();
         writing.clear();
-        reserved = null;
+        fromRedis = null;
     }
 
     // Ownership
@@ -127,7 +137,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         // paused until then.
         consumer.pause(partitions);
         unloaded.addAll(partitions);
-        reserved = null;
+        fromRedis = null;
     }
 
     @Override
@@ -159,8 +169,8 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         if (unloaded.isEmpty() || !ledger.isLoaded()) {
             return;
         }
-        Set<Position> reservedNow = reserved();
-        if (reservedNow == null) {
+        FromRedis known = fromRedis();
+        if (known == null) {
             return;
         }
         Set<TopicPartition> gained = Set.copyOf(unloaded);
@@ -180,7 +190,8 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
             OffsetAndMetadata trusted = ledger.trusted(partition, topicId, committed, end);
             boolean isReplaced = ledger.isReplaced(partition, topicId, committed);
             OffsetLedger done = ledger.takeOver(partition, topicId, trusted, end);
-            if (!areLostTasksEnded(partition, isReplaced, done, beginning)) {
+            Long truncatedTo = truncatedTo(partition, topicId, end, known.ends());
+            if (!areLostTasksEnded(partition, isReplaced, done, beginning, truncatedTo)) {
                 continue;
             }
             if (done != null) {
@@ -205,7 +216,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
             lane.gained(
                     id,
                     done == null ? new OffsetLedger(consumer.position(partition)) : done,
-                    reservedNow.stream()
+                    known.reserved().stream()
                             .filter(position -> OwnedPartition.Id.of(position).equals(id))
                             .map(Position::offset)
                             .collect(Collectors.toSet()));
@@ -225,19 +236,55 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         log.atInfo().addKeyValue("partitions", loaded.size()).log("Partitions gained");
     }
 
-    /** The records that agents may have already; null until Redis has answered. */
-    private @Nullable Set<Position> reserved() {
-        if (reserved == null) {
-            if (!reservedLimiter.tryAcquire()) {
+    /** Null until Redis has answered. */
+    private @Nullable FromRedis fromRedis() {
+        if (fromRedis == null) {
+            if (!redisLimiter.tryAcquire()) {
                 return null;
             }
-            reserved = mailbox.relay(reservedRecords.get());
+            fromRedis = mailbox.relay(reservedRecords.get().thenCombine(knownEnds.read(), FromRedis::new));
         }
-        if (reserved.isCompletedExceptionally()) {
-            reserved = null;
+        if (fromRedis.isCompletedExceptionally()) {
+            fromRedis = null;
             return null;
         }
-        return reserved.getNow(null);
+        return fromRedis.getNow(null);
+    }
+
+    /** The end of a partition that once ended later; else null. */
+    private @Nullable Long truncatedTo(
+            TopicPartition partition, @Nullable Uuid topicId, long stable, KnownEnds.Snapshot known) {
+        if (topicId == null) {
+            return null;
+        }
+        KnownEnds.Id id = new KnownEnds.Id(topicId, partition.partition());
+        if (!known.isBeyond(id, stable)) {
+            return null;
+        }
+        try {
+            // Also beyond the first open transaction.
+            long end = sizes.ends(Set.of(partition)).getOrDefault(partition, Long.MAX_VALUE);
+            return known.isBeyond(id, end) ? end : null;
+        } catch (InterruptedException e) {
+            throw new InterruptException(e);
+        }
+    }
+
+    /** Notes in Redis where the partitions end. */
+    void noteEnds() {
+        sizes.endsLater(loaded())
+                .thenAccept(ends -> mailbox.postLazily(() -> {
+                    Map<KnownEnds.Id, Long> known = new HashMap<>();
+                    ends.forEach((partition, end) -> {
+                        Uuid topicId = consumer.topicId(partition);
+                        if (topicId != null && loaded().contains(partition)) {
+                            known.put(new KnownEnds.Id(topicId, partition.partition()), end);
+                        }
+                    });
+                    if (!known.isEmpty()) {
+                        knownEnds.write(known);
+                    }
+                }));
     }
 
     /** Relocates tasks whose records are from before a time. */
@@ -265,9 +312,13 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
 
     /** A partition is not read, and nothing is committed for it, before the tasks whose records are gone have ended. */
     private boolean areLostTasksEnded(
-            TopicPartition partition, boolean isReplaced, @Nullable OffsetLedger done, long start) {
+            TopicPartition partition,
+            boolean isReplaced,
+            @Nullable OffsetLedger done,
+            long start,
+            @Nullable Long truncatedTo) {
         OffsetLedger gap = done == null || done.lowestUnfinished() >= start ? null : done;
-        if (!isReplaced && gap == null) {
+        if (!isReplaced && gap == null && truncatedTo == null) {
             return true;
         }
         OwnedPartition.Id id = consumer.id(partition);
@@ -275,7 +326,8 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
                 partition,
                 gone -> CompletableFuture.allOf(
                         isReplaced ? lostRecords.endReplaced(id.priority()) : NOTHING,
-                        gap == null ? NOTHING : lostRecords.end(id, gap, start)));
+                        gap == null ? NOTHING : lostRecords.end(id, gap, start),
+                        truncatedTo == null ? NOTHING : lostRecords.endTruncated(id, truncatedTo)));
         if (ended.isDone()) {
             ending.remove(partition);
         }

@@ -204,6 +204,7 @@ class DispatchConfiguration {
                 consumer,
                 ledger,
                 lostRecords,
+                new KnownEnds(redis),
                 () -> registry.heldByAll().thenApply(DispatchConfiguration::positions),
                 mailbox,
                 sizes,

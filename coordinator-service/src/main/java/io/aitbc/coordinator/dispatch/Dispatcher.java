@@ -114,6 +114,7 @@ public final class Dispatcher implements BackgroundService {
             TaskConsumer consumer,
             LedgerTopic ledger,
             LostRecords lostRecords,
+            KnownEnds knownEnds,
             Supplier<CompletableFuture<Set<Position>>> reservedRecords,
             Mailbox mailbox,
             QueueSizes sizes,
@@ -125,7 +126,16 @@ public final class Dispatcher implements BackgroundService {
         this.consumer = consumer;
         this.lostRecords = lostRecords;
         this.partitions = new ConsumedPartitions(
-                lane, consumer, ledger, lostRecords, reservedRecords, mailbox, sizes, meters, this::awaitPendingWork);
+                lane,
+                consumer,
+                ledger,
+                lostRecords,
+                knownEnds,
+                reservedRecords,
+                mailbox,
+                sizes,
+                meters,
+                this::awaitPendingWork);
         this.mailbox = mailbox;
         this.intake = intake;
         this.meters = meters;
@@ -269,6 +279,7 @@ public final class Dispatcher implements BackgroundService {
         partitions.loadGained();
         if (deletionLimiter.tryAcquire()) {
             partitions.noticeDeletions();
+            partitions.noteEnds();
         }
         if (relocationLimiter.tryAcquire()) {
             partitions.relocate(clock.instant().minus(recordRetention));

@@ -66,7 +66,7 @@ public final class LostRecords implements BackgroundService {
     /**
      * Records that are gone.
      *
-     * @param isCertain false if there may be records at the same positions of a topic that was created since
+     * @param isCertain false if there may be other records at the same positions since
      */
     private record Gone(Predicate<Position> contains, boolean isCertain, CompletableFuture<Void> ended) {}
 
@@ -151,6 +151,14 @@ public final class LostRecords implements BackgroundService {
         return end(position -> position.priority() == priority, false);
     }
 
+    /** Ends the tasks whose records were beyond what is now the end of a partition, see {@link KnownEnds}; completes like {@link #end}. */
+    CompletableFuture<Void> endTruncated(OwnedPartition.Id partition, long end) {
+        return end(
+                position -> OwnedPartition.Id.of(position).equals(partition) && position.offset() >= end,
+                // Records may have been appended since.
+                false);
+    }
+
     private CompletableFuture<Void> end(Predicate<Position> contains, boolean isCertain) {
         Gone one = new Gone(contains, isCertain, new CompletableFuture<>());
         gone.add(one);
@@ -178,7 +186,8 @@ public final class LostRecords implements BackgroundService {
                 lost.increment(replaced);
                 log.atError()
                         .addKeyValue("tasks", replaced)
-                        .log("The topic of waiting tasks was deleted: they fail, with the reason record_lost");
+                        .log(
+                                "Kafka no longer has the records of waiting tasks: they fail, with the reason record_lost");
             }
             found.keySet().removeAll(present);
             end(found);
@@ -190,28 +199,37 @@ public final class LostRecords implements BackgroundService {
         pending.forEach(one -> one.ended.complete(null));
     }
 
-    /** The tasks whose records are at their positions after all. */
+    /** The tasks whose records are at their positions after all, or behind an open transaction, where they cannot be read yet. */
     private Set<String> present(Map<String, Position> tasks) throws InterruptedException {
         if (tasks.isEmpty()) {
             return Set.of();
         }
         Set<Position> readable = new HashSet<>();
+        Set<String> present = new HashSet<>();
         for (Priority priority :
                 EnumSet.copyOf(tasks.values().stream().map(Position::priority).toList())) {
-            Map<Integer, Long> ends = sizes.ends(priority);
-            tasks.values().stream()
-                    .filter(position -> position.priority() == priority
-                            && position.offset() < ends.getOrDefault(position.partition(), 0L))
-                    .forEach(readable::add);
+            Map<Integer, QueueSizes.Extent> extents = sizes.extents(priority).entrySet().stream()
+                    .collect(Collectors.toMap(extent -> extent.getKey().partition(), Map.Entry::getValue));
+            tasks.forEach((taskId, position) -> {
+                QueueSizes.Extent extent = extents.get(position.partition());
+                if (position.priority() != priority || extent == null || position.offset() >= extent.end()) {
+                    return;
+                }
+                if (position.offset() < extent.stable()) {
+                    readable.add(position);
+                } else {
+                    present.add(taskId);
+                }
+            });
         }
         Map<Position, WaitingTask> read = archive.read(readable);
-        return tasks.entrySet().stream()
-                .filter(task -> {
-                    WaitingTask there = read.get(task.getValue());
-                    return there != null && there.id().equals(task.getKey());
-                })
-                .map(Map.Entry::getKey)
-                .collect(Collectors.toSet());
+        tasks.forEach((taskId, position) -> {
+            WaitingTask there = read.get(position);
+            if (there != null && there.id().equals(taskId)) {
+                present.add(taskId);
+            }
+        });
+        return present;
     }
 
     /** Task id → position of its record. */

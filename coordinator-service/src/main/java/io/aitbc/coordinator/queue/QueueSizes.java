@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -210,6 +211,14 @@ public final class QueueSizes {
                 new ListOffsetsOptions(IsolationLevel.READ_UNCOMMITTED).timeoutMs(SHORT_WAIT_MS)));
     }
 
+    /** Like {@link #ends}, on another thread once Kafka has answered; fails if one partition has no leader. */
+    public CompletionStage<Map<TopicPartition, Long>> endsLater(Set<TopicPartition> partitions) {
+        return list(partitions, OffsetSpec.latest(), ALL_RECORDS)
+                .all()
+                .toCompletionStage()
+                .thenApply(QueueSizes::offsets);
+    }
+
     /**
      * Where a partition begins and ends.
      *
@@ -284,7 +293,12 @@ public final class QueueSizes {
     }
 
     private static Map<TopicPartition, Long> offsets(ListOffsetsResult listed) throws InterruptedException {
-        return get(listed.all()).entrySet().stream()
+        return offsets(get(listed.all()));
+    }
+
+    private static Map<TopicPartition, Long> offsets(
+            Map<TopicPartition, ListOffsetsResult.ListOffsetsResultInfo> listed) {
+        return listed.entrySet().stream()
                 .collect(Collectors.toMap(
                         Map.Entry::getKey, entry -> entry.getValue().offset()));
     }

@@ -22,6 +22,8 @@ public final class Keys {
     public static final String COORDINATORS = "stats:coordinators";
     /** Hash: coordinator id → number of heartbeats that it has sent to other coordinators. */
     public static final String ALIVE = "stats:alive";
+    /** Hash: id of a topic of waiting tasks and partition → its end a few seconds ago. */
+    public static final String QUEUE_ENDS = "stats:ends";
     /** Channel, see {@link Redis#channel}: notices of changes to agents. */
     public static final String AGENT_EVENTS = "agent_events";
     /** Channel, see {@link Redis#channel}: coordinators' wants, for tasks that wait for full agents. */

@@ -5,7 +5,7 @@
 local kinds = {
   ['agents:active'] = 'set', ['agents:known'] = 'set', ['agents:push'] = 'set', ['agents:heartbeats'] = 'zset', ['agents:gone'] = 'zset',
   ['agents:deadlines'] = 'zset', ['agents:departed'] = 'zset', ['agents:events'] = 'string', ['tasks:ended'] = 'list',
-  ['stats:tasks'] = 'hash', ['stats:agents'] = 'hash', ['stats:coordinators'] = 'hash', ['stats:alive'] = 'hash', ['index:rebuilding'] = 'string', ['limits:known'] = 'set', ['resources:known'] = 'set', ['limits:version'] = 'string',
+  ['stats:tasks'] = 'hash', ['stats:agents'] = 'hash', ['stats:coordinators'] = 'hash', ['stats:alive'] = 'hash', ['stats:ends'] = 'hash', ['index:rebuilding'] = 'string', ['limits:known'] = 'set', ['resources:known'] = 'set', ['limits:version'] = 'string',
 }
 local max_members = 100
 local now_ms = tonumber(redis.call('TIME')[1]) * 1000
