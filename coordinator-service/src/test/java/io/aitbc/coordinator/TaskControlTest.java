@@ -5,6 +5,8 @@ import static org.awaitility.Awaitility.await;
 
 import io.aitbc.coordinator.RunningCoordinator.Answer;
 import io.aitbc.localstack.LocalStack;
+import io.micrometer.core.instrument.LongTaskTimer;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -128,6 +130,33 @@ class TaskControlTest {
                         .at("/result/done")
                         .asBoolean())
                 .isTrue();
+    }
+
+    @Test
+    void callersThatWaitAreAnsweredWhenTheCoordinatorStops() {
+        String id = coordinator.submit(requiring("nothing-that-exists"));
+        CompletableFuture<Answer> waiting;
+        CompletableFuture<Answer> waitingForUnknown;
+        try (RunningCoordinator stopped = RunningCoordinator.start(LocalStack.shared(), "control.", 7)) {
+            waiting = CompletableFuture.supplyAsync(() -> stopped.get("/tasks/" + id + "?wait=60s"));
+            waitingForUnknown = CompletableFuture.supplyAsync(() -> stopped.get("/tasks/not-submitted-yet?wait=60s"));
+            await().atMost(LONG)
+                    .until(() ->
+                            stopped
+                                            .part(MeterRegistry.class)
+                                            .find("http.server.requests.active")
+                                            .longTaskTimers()
+                                            .stream()
+                                            .mapToInt(LongTaskTimer::activeTasks)
+                                            .sum()
+                                    == 2);
+        }
+
+        assertThat(waiting.join().code()).isEqualTo(200);
+        assertThat(waiting.join().body().get("status").asString()).isEqualTo("queued");
+        assertThat(waitingForUnknown.join().code()).isEqualTo(503);
+        assertThat(waitingForUnknown.join().detail()).isEqualTo("this coordinator is stopping: retry");
+        cancel(id);
     }
 
     /** A Kafka producer may query a task before the coordinator has read its record. */

@@ -18,6 +18,8 @@ import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import org.springframework.context.event.ContextClosedEvent;
+import org.springframework.context.event.EventListener;
 import org.springframework.http.HttpStatus;
 import org.springframework.stereotype.Component;
 import org.springframework.web.context.request.async.DeferredResult;
@@ -42,6 +44,8 @@ final class TaskEndPoller implements AutoCloseable {
     private final CallerShare share = new CallerShare(MAX_WAITING / 2, MAX_WAITING / 20);
     private final PeriodicJob poller = new PeriodicJob("task-ends", POLL_INTERVAL, this::poll);
 
+    private volatile boolean stopping;
+
     /** Results may be large. */
     private static final int READ_BATCH = 100;
 
@@ -64,6 +68,12 @@ final class TaskEndPoller implements AutoCloseable {
         poller.start();
     }
 
+    /** Answers all calls, before the server waits for them to end. */
+    @EventListener(ContextClosedEvent.class)
+    void stop() {
+        stopping = true;
+    }
+
     @Override
     public void close() {
         poller.close();
@@ -76,7 +86,7 @@ final class TaskEndPoller implements AutoCloseable {
     }
 
     /**
-     * The state of a task once it has ended, or its current state at the timeout. Also waits for an unknown task: a record just sent to
+     * The state of a task once it has ended, or its current state at the timeout, or when this coordinator stops. Also waits for an unknown task: a record just sent to
      * Kafka may not have been read yet.
      */
     DeferredResult<ObjectNode> await(
@@ -125,27 +135,32 @@ final class TaskEndPoller implements AutoCloseable {
         waiting.forEach(one -> taskIds.add(one.taskId));
         Map<String, TaskStatus> statuses = states.statuses(taskIds);
         long now = System.nanoTime();
+        boolean allDue = stopping;
         List<Waiting> due = waiting.stream()
                 .filter(one -> {
                     TaskStatus status = statuses.get(one.taskId);
-                    return one.isOver(now) || status != null && status.hasEnded() && !one.hidden.get();
+                    return allDue || one.isOver(now) || status != null && status.hasEnded() && !one.hidden.get();
                 })
                 .toList();
         for (int from = 0; from < due.size(); from += READ_BATCH) {
             List<Waiting> some = due.subList(from, Math.min(due.size(), from + READ_BATCH));
             Map<String, TaskState> found =
                     states.findAll(some.stream().map(one -> one.taskId).collect(Collectors.toSet()));
-            some.forEach(one -> answer(one, Optional.ofNullable(found.get(one.taskId)), one.isOver(now)));
+            some.forEach(one -> answer(one, Optional.ofNullable(found.get(one.taskId)), allDue || one.isOver(now)));
         }
     }
 
-    private static void answer(Waiting one, Optional<TaskState> found, boolean isOver) {
+    private void answer(Waiting one, Optional<TaskState> found, boolean isOver) {
         Optional<TaskState> state = found.filter(task -> one.caller.maySee(one.taskId, task.fairnessKey()));
         if (state.isPresent()) {
             one.result.setResult(one.present.apply(state.get()));
         } else if (isOver) {
             // Not before: another's task must look like an unknown one.
-            one.result.setErrorResult(Problems.taskNotFound());
+            one.result.setErrorResult(
+                    stopping
+                            ? new ResponseStatusException(
+                                    HttpStatus.SERVICE_UNAVAILABLE, "this coordinator is stopping: retry")
+                            : Problems.taskNotFound());
         } else {
             one.hidden.set(true);
         }

@@ -9,10 +9,13 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIf;
+import org.junit.jupiter.api.io.TempDir;
 
 /** What the actuator serves, and on which port. */
 class ManagementPortTest {
@@ -71,7 +74,9 @@ class ManagementPortTest {
                 13,
                 "--aitbc.security=on",
                 "--aitbc.admin.key=" + ADMIN_KEY,
-                "--aitbc.coordinator.management-port=0")) {
+                "--aitbc.coordinator.management-port=0",
+                // As in the chart and the systemd unit.
+                "--management.server.ssl.enabled=false")) {
             int main = coordinator.port();
             int management = coordinator.managementPort();
             for (int port : List.of(main, management)) {
@@ -109,6 +114,27 @@ class ManagementPortTest {
             HttpResponse<String> unknown = get(management, "/nowhere", true);
             assertThat(unknown.headers().firstValue("Content-Type")).hasValue("application/problem+json");
             assertThat(unknown.body()).doesNotContain("Tomcat", "Whitelabel");
+        }
+    }
+
+    /** Probes need no certificate of the authority. */
+    @Test
+    @EnabledIf(value = "io.aitbc.coordinator.security.Programs#hasOpenssl", disabledReason = "openssl is missing")
+    void itIsServedWithoutTlsAlsoIfRestHasTls(@TempDir Path folder) throws Exception {
+        Certificates.create(folder, "rest");
+        Path certificate = folder.resolve("rest.pem");
+        try (RunningCoordinator coordinator = RunningCoordinator.startUnhealthy(
+                LocalStack.shared(),
+                "management.",
+                13,
+                "--server.ssl.certificate=" + certificate,
+                "--server.ssl.certificate-private-key=" + certificate,
+                "--aitbc.coordinator.management-port=0",
+                "--management.server.ssl.enabled=false")) {
+            assertThat(get(coordinator.managementPort(), "/actuator/health/liveness", false)
+                            .statusCode())
+                    .isEqualTo(200);
+            assertThat(get(coordinator.port(), "/health", false).body()).contains("requires TLS");
         }
     }
 
