@@ -15,6 +15,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* Helm reads all numbers as floating-point ones: 2097152 would become 2.097152e+06. */}}
+{{- define "coordinator.string" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . | quote }}{{ else }}{{ . | quote }}{{ end }}
+{{- end }}
+
+{{/* Labels, annotations and node selectors: Kubernetes refuses a number or a boolean there. */}}
+{{- define "coordinator.strings" -}}
+{{- range $name, $value := . }}
+{{ $name | quote }}: {{ include "coordinator.string" $value }}
+{{- end }}
+{{- end }}
+
 {{/* As Kubernetes's restricted pod security standard asks for. */}}
 {{- define "coordinator.podSecurity" -}}
 runAsNonRoot: true

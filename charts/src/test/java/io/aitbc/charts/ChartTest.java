@@ -55,7 +55,7 @@ class ChartTest {
             redis: {urlSecret: {name: redis, key: url}, sentinelPasswordSecret: {name: redis, key: sentinel}, caSecret: redis-ca}
             history: {url: "postgresql://postgres/tasks", secret: postgres}
             security: {enabled: true, adminKeySecret: {name: admin, key: key}}
-            settings: {AITBC_LOG_FORMAT: json, AITBC_API_MAX_BODY_BYTES: 2097152, AITBC_STRICT: true}
+            settings: {AITBC_LOG_FORMAT: ecs, AITBC_API_MAX_BODY_BYTES: 2097152, AITBC_STRICT: true}
             extraEnv: [{name: JAVA_TOOL_OPTIONS, value: "-Xss512k"}]
             service: {type: LoadBalancer, port: 80, annotations: {a: "1"}}
             ingress: {enabled: true, className: nginx, host: tasks.example.com, tlsSecret: tls}
@@ -307,6 +307,11 @@ class ChartTest {
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, replica: 3 | replica",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, settings: {LOG: 1} | LOG",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, ingress: {enabled: true} | host",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, ingress: {enabled: true, host: 'http://a'} | host",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, settings: {AITBC_SECURITY: 'off'} | AITBC_SECURITY",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, extraEnv: [{name: A, value: 1}] | extraEnv",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, networkPolicy: {egressPorts: [70000]} | egressPorts",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, podDisruptionBudget: {minAvailable: half} | minAvailable",
             })
     void mistakesInValuesAreNamed(String values, String field) {
         assertThatThrownBy(() -> render("{" + values + "}"))
@@ -314,21 +319,60 @@ class ChartTest {
                 .hasMessageContaining(field);
     }
 
+    /** Kubernetes refuses a number or a boolean there; the models read them as strings. */
+    @Test
+    void labelsAnnotationsAndSelectorsAreStrings() throws IOException {
+        String yaml = yaml(MINIMAL + """
+                nodeSelector: {gpu: true}
+                podAnnotations: {size: 2097152}
+                service: {annotations: {a: 1}}
+                ingress: {enabled: true, host: a.example.com, annotations: {a: 1}}
+                metrics:
+                  serviceMonitor: {enabled: true, labels: {a: 1}}
+                  prometheusRule: {enabled: true, labels: {a: 1}}
+                  dashboard: {enabled: true, labels: {a: 1}}
+                agents: [{name: a, image: a, nodeSelector: {gpu: true}}]
+                """);
+
+        assertThat(yaml.lines().map(String::trim))
+                .doesNotContain("a: 1", "gpu: true", "size: 2097152")
+                .contains("\"a\": \"1\"", "\"gpu\": \"true\"", "\"size\": \"2097152\"");
+    }
+
+    /** A rule without ports would allow all. */
+    @Test
+    void noEgressPortsAllowNone() throws IOException {
+        NetworkPolicy policy = only(render(MINIMAL + "networkPolicy: {egressPorts: []}"), NetworkPolicy.class);
+
+        assertThat(policy.getSpec().getEgress()).hasSize(1);
+    }
+
+    @Test
+    void agentsCanBeStopped() throws IOException {
+        List<HasMetadata> rendered = render(MINIMAL + "agents: [{name: a, image: a, replicas: 0}]");
+
+        assertThat(deployment(rendered, COORDINATOR + "-agent-a").getSpec().getReplicas())
+                .isZero();
+    }
+
     private List<HasMetadata> render(String values) throws IOException {
+        List<HasMetadata> rendered = new ArrayList<>();
+        for (String document : yaml(values).split("(?m)^---.*$")) {
+            if (document.lines().anyMatch(line -> !line.isBlank() && !line.startsWith("#"))) {
+                rendered.add(YAML.unmarshal(document));
+            }
+        }
+        return rendered;
+    }
+
+    private String yaml(String values) throws IOException {
         Path file = Files.writeString(folder.resolve("values.yaml"), values);
         TemplateCommand template = new Helm(CHART)
                 .template()
                 .withKubeVersion("1.30.0")
                 .withName("release")
                 .withNamespace("default");
-        String yaml = template.withValuesFile(file).call();
-        List<HasMetadata> rendered = new ArrayList<>();
-        for (String document : yaml.split("(?m)^---.*$")) {
-            if (document.lines().anyMatch(line -> !line.isBlank() && !line.startsWith("#"))) {
-                rendered.add(YAML.unmarshal(document));
-            }
-        }
-        return rendered;
+        return template.withValuesFile(file).call();
     }
 
     /** Where the models found fields that they do not have. */
