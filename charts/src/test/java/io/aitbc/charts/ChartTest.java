@@ -35,6 +35,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The chart is rendered by Helm itself, and read by the models of Kubernetes: an unknown field or one of another type fails. */
 class ChartTest {
@@ -308,7 +309,6 @@ class ChartTest {
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, settings: {LOG: 1} | LOG",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, ingress: {enabled: true} | host",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, ingress: {enabled: true, host: 'http://a'} | host",
-                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, settings: {AITBC_SECURITY: 'off'} | AITBC_SECURITY",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, extraEnv: [{name: A, value: 1}] | extraEnv",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, networkPolicy: {egressPorts: [70000]} | egressPorts",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, podDisruptionBudget: {minAvailable: half} | minAvailable",
@@ -317,6 +317,20 @@ class ChartTest {
         assertThatThrownBy(() -> render("{" + values + "}"))
                 .hasMessageContaining("values don't meet the specifications of the schema")
                 .hasMessageContaining(field);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "settings: {AITBC_SECURITY: 'off'}",
+                "extraEnv: [{name: AITBC_SECURITY, value: 'off'}]",
+                "settings: {AITBC_STRICT: 'on'}, extraEnv: [{name: AITBC_STRICT, value: 'on'}]",
+                "kafka: {bootstrapServers: 'kafka:9092', configSecret: kafka}, settings: {AITBC_KAFKA_CONFIG: /etc/kafka}",
+            })
+    void aVariableIsSetOnce(String values) {
+        String given = values.startsWith("kafka") ? "" : "kafka: {bootstrapServers: 'kafka:9092'}, ";
+        assertThatThrownBy(() -> render("{" + given + "redis: {url: 'redis://redis'}, " + values + "}"))
+                .hasMessageMatching("(?s).*AITBC_(SECURITY|STRICT|KAFKA_CONFIG) is set twice.*");
     }
 
     /** Kubernetes refuses a number or a boolean there; the models read them as strings. */

@@ -7,6 +7,7 @@ import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.redis.Redis;
 import java.time.Duration;
 import java.util.List;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -54,16 +55,20 @@ public final class SettingsCheck implements BackgroundService {
      */
     void checkAtStartup() throws InterruptedException {
         Findings found = new Findings(
-                find(catalog::durabilityProblems, "Kafka's topics"), find(redis::durabilityProblems, "Redis"));
+                find(catalog::durabilityProblems, failure -> unchecked("Kafka's topics", failure)),
+                find(redis::durabilityProblems, failure -> unchecked("Redis", failure)));
+        update(found);
         if (strict && !found.all().isEmpty()) {
             throw new IllegalStateException(String.join(" ", found.all()));
         }
-        update(found);
     }
 
-    /** If it fails, the findings of the last check remain. */
+    /** What cannot be checked is as it was: Kafka or Redis may be away, which is reported elsewhere. */
     private void check() throws InterruptedException {
-        update(new Findings(catalog.durabilityProblems(), redis.durabilityProblems()));
+        Findings last = findings;
+        update(new Findings(
+                find(catalog::durabilityProblems, failure -> last.kafka()),
+                find(redis::durabilityProblems, failure -> last.redis())));
     }
 
     private void update(Findings found) {
@@ -77,13 +82,19 @@ public final class SettingsCheck implements BackgroundService {
         }
     }
 
-    private static List<String> find(Check check, String of) throws InterruptedException {
+    private static List<String> find(Check check, Function<RuntimeException, List<String>> otherwise)
+            throws InterruptedException {
         try {
             return check.run();
         } catch (RuntimeException e) {
-            return List.of("The settings of " + of + " were not checked: "
-                    + NestedExceptionUtils.getMostSpecificCause(e).getMessage() + ".");
+            log.debug("Settings were not checked", e);
+            return otherwise.apply(e);
         }
+    }
+
+    private static List<String> unchecked(String of, RuntimeException failure) {
+        return List.of("The settings of " + of + " were not checked: "
+                + NestedExceptionUtils.getMostSpecificCause(failure).getMessage() + ".");
     }
 
     private interface Check {

@@ -70,6 +70,7 @@ class UnsafeSettingsTest {
             try (RunningCoordinator coordinator =
                     RunningCoordinator.startUnhealthy(stack, "strict.", 2, "--aitbc.strict=on")) {
                 awaitDispatchDetail(coordinator, "Redis has maxmemory-policy allkeys-lru");
+                awaitDetail(coordinator, "redis", "Redis has maxmemory-policy allkeys-lru");
                 assertThat(coordinator.get("/health").code()).isEqualTo(503);
 
                 setMinInSync(admin, "strict.tasks.normal", "1");
@@ -91,7 +92,7 @@ class UnsafeSettingsTest {
                 StatefulRedisConnection<String, String> redis = client.connect();
                 Admin admin =
                         Admin.create(Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, stack.bootstrapServers()));
-                RunningCoordinator coordinator = RunningCoordinator.start(stack, "changed.", 3)) {
+                RunningCoordinator coordinator = RunningCoordinator.start(stack, "changed.", 3, "--aitbc.strict=on")) {
             coordinator.awaitHealthy();
             try {
                 setMinInSync(admin, "changed.tasks.normal", "1");

@@ -5,6 +5,9 @@ import static org.awaitility.Awaitility.await;
 
 import io.aitbc.localstack.LocalStack;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -109,6 +112,36 @@ class TarballTest {
         assertThat(settings)
                 .contains("AITBC_REDIS_URL")
                 .allSatisfy(name -> assertThat(documented).contains("`" + name + "`"));
+    }
+
+    /** The unit would otherwise wait for minutes. */
+    @Test
+    void readyFailsOnceTheCoordinatorHasEnded() throws Exception {
+        Process ended = start(Map.of(), "true");
+        assertThat(ended.waitFor(60, TimeUnit.SECONDS)).isTrue();
+
+        assertThat(run(
+                        Map.of("AITBC_COORDINATOR_PORT", "" + LocalStack.freePort(), "MAINPID", "" + ended.pid()),
+                        program("agent-coordinator").toString(),
+                        "ready"))
+                .isEqualTo(1);
+    }
+
+    /** A stop of the unit while it starts. */
+    @Test
+    void readyMayBeStopped() throws Exception {
+        try (ServerSocket coordinator = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            Process ready = start(
+                    Map.of("AITBC_COORDINATOR_PORT", "" + coordinator.getLocalPort()),
+                    program("agent-coordinator").toString(),
+                    "ready");
+            try (Socket asked = coordinator.accept()) {
+                ready.destroy();
+            }
+
+            assertThat(ready.waitFor(60, TimeUnit.SECONDS)).isTrue();
+            assertThat(ready.exitValue()).isZero();
+        }
     }
 
     @Test

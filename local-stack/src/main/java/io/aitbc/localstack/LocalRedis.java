@@ -46,7 +46,7 @@ public final class LocalRedis implements AutoCloseable {
         return start(folder, port, executable(), with(settings, ONE_REPLICA, "replicaof " + HOST + " " + primaryPort));
     }
 
-    private static List<String> with(List<String> settings, String... others) {
+    static List<String> with(List<String> settings, String... others) {
         return Stream.concat(settings.stream(), Stream.of(others)).toList();
     }
 
@@ -56,16 +56,15 @@ public final class LocalRedis implements AutoCloseable {
      * @param certificates folder with {@code ca.pem} and {@code redis.pem}, see {@code operations/tls/certificates.sh}
      */
     public static LocalRedis startSecured(Path folder, int port, Path certificates, int tlsPort) {
+        return start(folder, port, executable(), with(tls(certificates), "tls-port " + tlsPort));
+    }
+
+    static List<String> tls(Path certificates) {
         String certificate = certificates.resolve("redis.pem").toString();
-        return start(
-                folder,
-                port,
-                executable(),
-                List.of(
-                        "tls-port " + tlsPort,
-                        "tls-ca-cert-file " + certificates.resolve("ca.pem"),
-                        "tls-cert-file " + certificate,
-                        "tls-key-file " + certificate));
+        return List.of(
+                "tls-ca-cert-file " + certificates.resolve("ca.pem"),
+                "tls-cert-file " + certificate,
+                "tls-key-file " + certificate);
     }
 
     /** Like {@link #start}, with the installed server if there is one: the bundled one is statically linked and half as fast. */

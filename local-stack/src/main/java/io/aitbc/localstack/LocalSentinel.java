@@ -60,12 +60,7 @@ public final class LocalSentinel implements AutoCloseable {
      * @param certificates folder with {@code ca.pem} and {@code redis.pem}, see {@code operations/tls/certificates.sh}
      */
     public static LocalSentinel startSecured(Path folder, Path certificates) {
-        String certificate = certificates.resolve("redis.pem").toString();
-        List<String> settings = List.of(
-                "tls-replication yes",
-                "tls-ca-cert-file " + certificates.resolve("ca.pem"),
-                "tls-cert-file " + certificate,
-                "tls-key-file " + certificate);
+        List<String> settings = LocalRedis.with(LocalRedis.tls(certificates), "tls-replication yes");
         return new LocalSentinel(true).start(folder, settings, settings);
     }
 
@@ -110,11 +105,7 @@ public final class LocalSentinel implements AutoCloseable {
     }
 
     private List<String> withTls(List<String> settings, int port) {
-        List<String> all = new ArrayList<>(settings);
-        if (tls) {
-            all.add("tls-port " + port);
-        }
-        return all;
+        return tls ? LocalRedis.with(settings, "tls-port " + port) : settings;
     }
 
     /** Each server has a port without TLS; with TLS, it is another one that is not used. */

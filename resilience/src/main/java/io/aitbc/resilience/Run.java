@@ -312,7 +312,7 @@ final class Run {
     void awaitBrokers() {
         for (String server : cluster.bootstrapServers().split(",")) {
             String[] address = server.split(":");
-            await("the broker").atMost(Duration.ofMinutes(1)).until(() -> {
+            await("the broker").atMost(Duration.ofMinutes(3)).until(() -> {
                 try (Socket socket = new Socket()) {
                     socket.connect(new InetSocketAddress(address[0], Integer.parseInt(address[1])), 1_000);
                     return true;

@@ -316,7 +316,8 @@ class TaskController {
             @PathVariable("task_id") @Id String taskId,
             @Parameter(
                             description =
-                                    "Long poll: how long to wait for the task to end, such as 30s, at most 60s; also waits for a task that is not known yet")
+                                    "Long poll: how long to wait for the task to end, such as 30s, at most 60s; also waits for a task that is not known yet."
+                                            + " Ends early, with the task as it is, when this coordinator stops")
                     @RequestParam(name = "wait", defaultValue = "0s")
                     Duration wait,
             @Parameter(hidden = true) Caller caller) {

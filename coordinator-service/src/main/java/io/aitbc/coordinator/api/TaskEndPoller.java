@@ -18,8 +18,8 @@ import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
 import java.util.stream.Collectors;
-import org.springframework.context.event.ContextClosedEvent;
-import org.springframework.context.event.EventListener;
+import org.springframework.boot.web.server.context.WebServerApplicationContext;
+import org.springframework.context.SmartLifecycle;
 import org.springframework.http.HttpStatus;
 import org.springframework.stereotype.Component;
 import org.springframework.web.context.request.async.DeferredResult;
@@ -31,7 +31,7 @@ import tools.jackson.databind.node.ObjectNode;
  * callers occupy no threads.
  */
 @Component
-final class TaskEndPoller implements AutoCloseable {
+final class TaskEndPoller implements SmartLifecycle, AutoCloseable {
     private static final int MAX_WAITING = 10_000;
     private static final int MAX_NAMES = 10;
     private static final Duration POLL_INTERVAL = Duration.ofMillis(50);
@@ -43,7 +43,6 @@ final class TaskEndPoller implements AutoCloseable {
     private final Semaphore permits = new Semaphore(MAX_WAITING);
     private final CallerShare share = new CallerShare(MAX_WAITING / 2, MAX_WAITING / 20);
     private final PeriodicJob poller = new PeriodicJob("task-ends", POLL_INTERVAL, this::poll);
-
     private volatile boolean stopping;
 
     /** Results may be large. */
@@ -68,10 +67,26 @@ final class TaskEndPoller implements AutoCloseable {
         poller.start();
     }
 
-    /** Answers all calls, before the server waits for them to end. */
-    @EventListener(ContextClosedEvent.class)
-    void stop() {
+    @Override
+    public void start() {
+        stopping = false;
+    }
+
+    /** Answers all calls. */
+    @Override
+    public void stop() {
         stopping = true;
+    }
+
+    @Override
+    public boolean isRunning() {
+        return !stopping;
+    }
+
+    /** Stops just before the server waits for its calls to end. */
+    @Override
+    public int getPhase() {
+        return WebServerApplicationContext.GRACEFUL_SHUTDOWN_PHASE + 1;
     }
 
     @Override
@@ -86,8 +101,8 @@ final class TaskEndPoller implements AutoCloseable {
     }
 
     /**
-     * The state of a task once it has ended, or its current state at the timeout, or when this coordinator stops. Also waits for an unknown task: a record just sent to
-     * Kafka may not have been read yet.
+     * The state of a task once it has ended, or its current state at the timeout, or when this coordinator stops. Also waits for an
+     * unknown task: a record just sent to Kafka may not have been read yet.
      */
     DeferredResult<ObjectNode> await(
             String taskId, Duration time, Caller caller, Function<TaskState, ObjectNode> present) {
@@ -131,11 +146,22 @@ final class TaskEndPoller implements AutoCloseable {
         if (waiting.isEmpty()) {
             return;
         }
+        boolean allDue = stopping;
+        try {
+            answerDue(allDue);
+        } catch (RuntimeException e) {
+            if (allDue) {
+                waiting.forEach(one -> one.result.setErrorResult(isStopping()));
+            }
+            throw e;
+        }
+    }
+
+    private void answerDue(boolean allDue) {
         Set<String> taskIds = new HashSet<>();
         waiting.forEach(one -> taskIds.add(one.taskId));
         Map<String, TaskStatus> statuses = states.statuses(taskIds);
         long now = System.nanoTime();
-        boolean allDue = stopping;
         List<Waiting> due = waiting.stream()
                 .filter(one -> {
                     TaskStatus status = statuses.get(one.taskId);
@@ -150,17 +176,17 @@ final class TaskEndPoller implements AutoCloseable {
         }
     }
 
+    private static ResponseStatusException isStopping() {
+        return new ResponseStatusException(HttpStatus.SERVICE_UNAVAILABLE, "this coordinator is stopping: retry");
+    }
+
     private void answer(Waiting one, Optional<TaskState> found, boolean isOver) {
         Optional<TaskState> state = found.filter(task -> one.caller.maySee(one.taskId, task.fairnessKey()));
         if (state.isPresent()) {
             one.result.setResult(one.present.apply(state.get()));
         } else if (isOver) {
             // Not before: another's task must look like an unknown one.
-            one.result.setErrorResult(
-                    stopping
-                            ? new ResponseStatusException(
-                                    HttpStatus.SERVICE_UNAVAILABLE, "this coordinator is stopping: retry")
-                            : Problems.taskNotFound());
+            one.result.setErrorResult(stopping ? isStopping() : Problems.taskNotFound());
         } else {
             one.hidden.set(true);
         }

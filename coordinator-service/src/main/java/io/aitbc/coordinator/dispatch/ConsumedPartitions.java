@@ -74,6 +74,9 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     private final Map<TopicPartition, CompletableFuture<Void>> writing = new HashMap<>();
 
     private final Map<TopicPartition, CompletableFuture<Void>> ending = new HashMap<>();
+    /** Ends of loaded partitions, as noted in Redis. */
+    private final Map<TopicPartition, Long> noted = new HashMap<>();
+
     private final RateLimiter redisLimiter = new RateLimiter(REDIS_INTERVAL);
     private final RateLimiter ledgerLimiter = new RateLimiter(LEDGER_INTERVAL);
     /** Health of commits. Dispatching continues without them, but a new owner reads finished records again. */
@@ -124,6 +127,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         paused.clear();
         unloaded.clear();
         ending.clear();
+        noted.clear();
         unrecorded.clear();
         writing.clear();
         fromRedis = null;
@@ -160,6 +164,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         unrecorded.keySet().removeAll(partitions);
         writing.keySet().removeAll(partitions);
         ending.keySet().removeAll(partitions);
+        noted.keySet().removeAll(partitions);
         meters.lost(partitions.size());
         log.atInfo().addKeyValue("partitions", partitions.size()).log("Partitions lost");
     }
@@ -190,7 +195,12 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
             OffsetAndMetadata trusted = ledger.trusted(partition, topicId, committed, end);
             boolean isReplaced = ledger.isReplaced(partition, topicId, committed);
             OffsetLedger done = ledger.takeOver(partition, topicId, trusted, end);
-            Long truncatedTo = truncatedTo(partition, topicId, end, known.ends());
+            // With an open transaction, the end that is read is lower than the noted one: the tasks beyond it turn out
+            // to be there.
+            Long truncatedTo =
+                    topicId != null && known.ends().isBeyond(new KnownEnds.Id(topicId, partition.partition()), end)
+                            ? end
+                            : null;
             if (!areLostTasksEnded(partition, isReplaced, done, beginning, truncatedTo)) {
                 continue;
             }
@@ -251,40 +261,24 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         return fromRedis.getNow(null);
     }
 
-    /** The end of a partition that once ended later; else null. */
-    private @Nullable Long truncatedTo(
-            TopicPartition partition, @Nullable Uuid topicId, long stable, KnownEnds.Snapshot known) {
-        if (topicId == null) {
-            return null;
-        }
-        KnownEnds.Id id = new KnownEnds.Id(topicId, partition.partition());
-        if (!known.isBeyond(id, stable)) {
-            return null;
-        }
-        try {
-            // Also beyond the first open transaction.
-            long end = sizes.ends(Set.of(partition)).getOrDefault(partition, Long.MAX_VALUE);
-            return known.isBeyond(id, end) ? end : null;
-        } catch (InterruptedException e) {
-            throw new InterruptException(e);
-        }
-    }
-
     /** Notes in Redis where the partitions end. */
     void noteEnds() {
-        sizes.endsLater(loaded())
-                .thenAccept(ends -> mailbox.postLazily(() -> {
-                    Map<KnownEnds.Id, Long> known = new HashMap<>();
-                    ends.forEach((partition, end) -> {
-                        Uuid topicId = consumer.topicId(partition);
-                        if (topicId != null && loaded().contains(partition)) {
-                            known.put(new KnownEnds.Id(topicId, partition.partition()), end);
-                        }
-                    });
-                    if (!known.isEmpty()) {
-                        knownEnds.write(known);
-                    }
-                }));
+        sizes.eachEnd(loaded(), (partition, end) -> mailbox.postLazily(() -> noteEnd(partition, end)));
+    }
+
+    private void noteEnd(TopicPartition partition, long end) {
+        Uuid topicId = consumer.topicId(partition);
+        if (topicId == null || !loaded().contains(partition)) {
+            return;
+        }
+        KnownEnds.Id id = new KnownEnds.Id(topicId, partition.partition());
+        Long before = noted.put(partition, end);
+        if (before == null || end > before) {
+            knownEnds.write(id, end);
+        } else if (end < before) {
+            // As by an unclean leader election. Until then, the next owner should see it too.
+            lostRecords.endTruncated(consumer.id(partition), end).thenRun(() -> knownEnds.write(id, end));
+        }
     }
 
     /** Relocates tasks whose records are from before a time. */

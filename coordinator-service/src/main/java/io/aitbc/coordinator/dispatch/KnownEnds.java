@@ -2,15 +2,13 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
-import java.util.HashMap;
 import java.util.Map;
-import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.common.Uuid;
 
 /**
- * Where the partitions of waiting tasks ended a few seconds ago, as noted in Redis by their owners. If one ends earlier than it did, Kafka
- * was restored from an older copy, and has less than Redis knows. A topic that was deleted and created again is another topic.
+ * The high watermarks of the partitions of waiting tasks, as noted in Redis by their owners every few seconds. If one is lower than it
+ * was, Kafka was restored from an older copy, and has less than Redis knows. A topic that was deleted and created again is another topic.
  */
 final class KnownEnds {
     private final Redis redis;
@@ -36,7 +34,7 @@ final class KnownEnds {
             this.ends = ends;
         }
 
-        /** Whether a partition ended later than it does now. */
+        /** Whether a partition once had a higher end. */
         boolean isBeyond(Id partition, long end) {
             String known = ends.get(partition.toString());
             return known != null && Redis.count(known) > end;
@@ -47,10 +45,8 @@ final class KnownEnds {
         return redis.async().hgetall(Keys.QUEUE_ENDS).thenApply(Snapshot::new).toCompletableFuture();
     }
 
-    /** Best effort: what is not written is written again a few seconds later. */
-    void write(Map<Id, Long> ends) {
-        Map<String, String> fields = new HashMap<>();
-        ends.forEach((partition, end) -> fields.put(partition.toString(), Objects.toString(end)));
-        redis.async().hset(Keys.QUEUE_ENDS, fields);
+    /** Best effort: a higher one follows with the next tasks. */
+    void write(Id partition, long end) {
+        redis.async().hset(Keys.QUEUE_ENDS, partition.toString(), String.valueOf(end));
     }
 }

@@ -42,8 +42,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Ends tasks whose records were deleted from {@code tasks.*} while they waited and no coordinator had them in memory: by a retention that
- * was set by hand, by {@code kafka-delete-records.sh}, or with a lost disk. They would wait forever. Redis knows the positions of the
+ * Ends tasks whose records are gone from {@code tasks.*} while they waited and no coordinator had them in memory: deleted by a retention
+ * that was set by hand or by {@code kafka-delete-records.sh}, lost with a disk, or missing in a copy from which Kafka was restored. They would wait forever. Redis knows the positions of the
  * records of waiting tasks, as far as they were submitted over REST or read. Thread-safe.
  */
 public final class LostRecords implements BackgroundService {
@@ -86,7 +86,7 @@ public final class LostRecords implements BackgroundService {
         this.deadLetters = deadLetters;
         this.clock = clock;
         this.lost = Counter.builder("coordinator.records.lost")
-                .description("Records of task topics that were deleted before their tasks were assigned")
+                .description("Records of task topics that were lost before their tasks were assigned")
                 .register(meters);
     }
 
@@ -140,7 +140,7 @@ public final class LostRecords implements BackgroundService {
                 .addKeyValue("partition", partition.number())
                 .addKeyValue("records", records)
                 .log(
-                        "Records were deleted before their tasks were assigned: those that are known fail, with the reason record_lost");
+                        "Records were lost before their tasks were assigned: those that are known fail, with the reason record_lost");
     }
 
     /**
@@ -181,11 +181,18 @@ public final class LostRecords implements BackgroundService {
                     .removeIf(
                             position -> pending.stream().anyMatch(one -> one.isCertain && one.contains.test(position)));
             Set<String> present = present(uncertain);
-            int replaced = uncertain.size() - present.size();
-            if (replaced > 0) {
-                lost.increment(replaced);
+            int missing = uncertain.size() - present.size();
+            if (missing > 0) {
+                lost.increment(missing);
+                uncertain.keySet().removeAll(present);
                 log.atError()
-                        .addKeyValue("tasks", replaced)
+                        .addKeyValue("tasks", missing)
+                        .addKeyValue(
+                                "partitions",
+                                uncertain.values().stream()
+                                        .map(OwnedPartition.Id::of)
+                                        .distinct()
+                                        .toList())
                         .log(
                                 "Kafka no longer has the records of waiting tasks: they fail, with the reason record_lost");
             }
@@ -199,37 +206,28 @@ public final class LostRecords implements BackgroundService {
         pending.forEach(one -> one.ended.complete(null));
     }
 
-    /** The tasks whose records are at their positions after all, or behind an open transaction, where they cannot be read yet. */
+    /** The tasks whose records are at their positions after all. */
     private Set<String> present(Map<String, Position> tasks) throws InterruptedException {
         if (tasks.isEmpty()) {
             return Set.of();
         }
         Set<Position> readable = new HashSet<>();
-        Set<String> present = new HashSet<>();
         for (Priority priority :
                 EnumSet.copyOf(tasks.values().stream().map(Position::priority).toList())) {
-            Map<Integer, QueueSizes.Extent> extents = sizes.extents(priority).entrySet().stream()
-                    .collect(Collectors.toMap(extent -> extent.getKey().partition(), Map.Entry::getValue));
-            tasks.forEach((taskId, position) -> {
-                QueueSizes.Extent extent = extents.get(position.partition());
-                if (position.priority() != priority || extent == null || position.offset() >= extent.end()) {
-                    return;
-                }
-                if (position.offset() < extent.stable()) {
-                    readable.add(position);
-                } else {
-                    present.add(taskId);
-                }
-            });
+            Map<Integer, Long> ends = sizes.ends(priority);
+            tasks.values().stream()
+                    .filter(position -> position.priority() == priority
+                            && position.offset() < ends.getOrDefault(position.partition(), 0L))
+                    .forEach(readable::add);
         }
         Map<Position, WaitingTask> read = archive.read(readable);
-        tasks.forEach((taskId, position) -> {
-            WaitingTask there = read.get(position);
-            if (there != null && there.id().equals(taskId)) {
-                present.add(taskId);
-            }
-        });
-        return present;
+        return tasks.entrySet().stream()
+                .filter(task -> {
+                    WaitingTask there = read.get(task.getValue());
+                    return there != null && there.id().equals(task.getKey());
+                })
+                .map(Map.Entry::getKey)
+                .collect(Collectors.toSet());
     }
 
     /** Task id → position of its record. */
@@ -258,7 +256,7 @@ public final class LostRecords implements BackgroundService {
         List<CompletableFuture<Void>> letters = new ArrayList<>();
         Map<String, String> details = new LinkedHashMap<>();
         found.forEach((taskId, position) -> {
-            String detail = "record lost: its record at " + position + " was deleted before it was assigned";
+            String detail = "record lost: its record at " + position + " was lost before it was assigned";
             details.put(taskId, detail);
             letters.add(deadLetters.recordLost(taskId, detail));
             arguments.addAll(List.of(taskId, position.toString(), Json.text(detail)));

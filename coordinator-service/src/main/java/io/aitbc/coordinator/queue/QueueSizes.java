@@ -12,7 +12,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -211,14 +210,6 @@ public final class QueueSizes {
                 new ListOffsetsOptions(IsolationLevel.READ_UNCOMMITTED).timeoutMs(SHORT_WAIT_MS)));
     }
 
-    /** Like {@link #ends}, on another thread once Kafka has answered; fails if one partition has no leader. */
-    public CompletionStage<Map<TopicPartition, Long>> endsLater(Set<TopicPartition> partitions) {
-        return list(partitions, OffsetSpec.latest(), ALL_RECORDS)
-                .all()
-                .toCompletionStage()
-                .thenApply(QueueSizes::offsets);
-    }
-
     /**
      * Where a partition begins and ends.
      *
@@ -254,6 +245,11 @@ public final class QueueSizes {
     /** Passes on the beginning of each partition, on other threads, as Kafka answers; not those of partitions without a leader. */
     public void eachBeginning(Set<TopicPartition> partitions, BiConsumer<TopicPartition, Long> listener) {
         each(partitions, OffsetSpec.earliest(), listener);
+    }
+
+    /** Like {@link #eachBeginning}, with the high watermark. */
+    public void eachEnd(Set<TopicPartition> partitions, BiConsumer<TopicPartition, Long> listener) {
+        each(partitions, OffsetSpec.latest(), listener);
     }
 
     /** Like {@link #eachBeginning}, with the first offset that was appended at or after a time; -1 if there is none. */
@@ -293,12 +289,7 @@ public final class QueueSizes {
     }
 
     private static Map<TopicPartition, Long> offsets(ListOffsetsResult listed) throws InterruptedException {
-        return offsets(get(listed.all()));
-    }
-
-    private static Map<TopicPartition, Long> offsets(
-            Map<TopicPartition, ListOffsetsResult.ListOffsetsResultInfo> listed) {
-        return listed.entrySet().stream()
+        return get(listed.all()).entrySet().stream()
                 .collect(Collectors.toMap(
                         Map.Entry::getKey, entry -> entry.getValue().offset()));
     }

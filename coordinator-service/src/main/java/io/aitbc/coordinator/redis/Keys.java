@@ -22,7 +22,7 @@ public final class Keys {
     public static final String COORDINATORS = "stats:coordinators";
     /** Hash: coordinator id → number of heartbeats that it has sent to other coordinators. */
     public static final String ALIVE = "stats:alive";
-    /** Hash: id of a topic of waiting tasks and partition → its end a few seconds ago. */
+    /** Hash: id of a topic of waiting tasks and partition → its high watermark, noted every ten seconds. */
     public static final String QUEUE_ENDS = "stats:ends";
     /** Channel, see {@link Redis#channel}: notices of changes to agents. */
     public static final String AGENT_EVENTS = "agent_events";
