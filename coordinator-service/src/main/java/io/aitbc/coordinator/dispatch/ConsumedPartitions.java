@@ -74,7 +74,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     private final Map<TopicPartition, CompletableFuture<Void>> writing = new HashMap<>();
 
     private final Map<TopicPartition, CompletableFuture<Void>> ending = new HashMap<>();
-    /** Ends of loaded partitions, as noted in Redis. */
+    /** High watermarks of loaded partitions, as noted in Redis. */
     private final Map<TopicPartition, Long> noted = new HashMap<>();
 
     private final RateLimiter redisLimiter = new RateLimiter(REDIS_INTERVAL);
@@ -195,13 +195,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
             OffsetAndMetadata trusted = ledger.trusted(partition, topicId, committed, end);
             boolean isReplaced = ledger.isReplaced(partition, topicId, committed);
             OffsetLedger done = ledger.takeOver(partition, topicId, trusted, end);
-            // With an open transaction, the end that is read is lower than the noted one: the tasks beyond it turn out
-            // to be there.
-            Long truncatedTo =
-                    topicId != null && known.ends().isBeyond(new KnownEnds.Id(topicId, partition.partition()), end)
-                            ? end
-                            : null;
-            if (!areLostTasksEnded(partition, isReplaced, done, beginning, truncatedTo)) {
+            if (!areLostTasksEnded(partition, isReplaced, done, beginning)) {
                 continue;
             }
             if (done != null) {
@@ -234,6 +228,11 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
                 // Without anything done yet, so that it shows if the topic is deleted and re-created.
                 unrecorded.put(
                         partition, new OffsetAndMetadata(consumer.position(partition), CommitTag.with(topicId, "")));
+            }
+            if (topicId != null) {
+                known.ends()
+                        .of(new KnownEnds.Id(topicId, partition.partition()))
+                        .ifPresent(noteOfLastOwner -> noted.put(partition, noteOfLastOwner));
             }
             loaded.add(partition);
         }
@@ -271,13 +270,17 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         if (topicId == null || !loaded().contains(partition)) {
             return;
         }
-        KnownEnds.Id id = new KnownEnds.Id(topicId, partition.partition());
         Long before = noted.put(partition, end);
-        if (before == null || end > before) {
-            knownEnds.write(id, end);
-        } else if (end < before) {
-            // As by an unclean leader election. Until then, the next owner should see it too.
-            lostRecords.endTruncated(consumer.id(partition), end).thenRun(() -> knownEnds.write(id, end));
+        if (before != null && end < before) {
+            log.atError()
+                    .addKeyValue("partition", partition)
+                    .addKeyValue("before", before)
+                    .addKeyValue("now", end)
+                    .log("The partition has a lower end than before: if Kafka was restored from an older copy,"
+                            + " tasks that were accepted since stay queued and have to be cancelled");
+        }
+        if (before == null || end != before) {
+            knownEnds.write(new KnownEnds.Id(topicId, partition.partition()), end);
         }
     }
 
@@ -306,13 +309,9 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
 
     /** A partition is not read, and nothing is committed for it, before the tasks whose records are gone have ended. */
     private boolean areLostTasksEnded(
-            TopicPartition partition,
-            boolean isReplaced,
-            @Nullable OffsetLedger done,
-            long start,
-            @Nullable Long truncatedTo) {
+            TopicPartition partition, boolean isReplaced, @Nullable OffsetLedger done, long start) {
         OffsetLedger gap = done == null || done.lowestUnfinished() >= start ? null : done;
-        if (!isReplaced && gap == null && truncatedTo == null) {
+        if (!isReplaced && gap == null) {
             return true;
         }
         OwnedPartition.Id id = consumer.id(partition);
@@ -320,8 +319,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
                 partition,
                 gone -> CompletableFuture.allOf(
                         isReplaced ? lostRecords.endReplaced(id.priority()) : NOTHING,
-                        gap == null ? NOTHING : lostRecords.end(id, gap, start),
-                        truncatedTo == null ? NOTHING : lostRecords.endTruncated(id, truncatedTo)));
+                        gap == null ? NOTHING : lostRecords.end(id, gap, start)));
         if (ended.isDone()) {
             ending.remove(partition);
         }

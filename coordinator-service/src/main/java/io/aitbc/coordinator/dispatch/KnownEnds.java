@@ -3,12 +3,13 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.common.Uuid;
 
 /**
- * The high watermarks of the partitions of waiting tasks, as noted in Redis by their owners every few seconds. If one is lower than it
- * was, Kafka was restored from an older copy, and has less than Redis knows. A topic that was deleted and created again is another topic.
+ * The high watermarks of the partitions of waiting tasks, as noted in Redis by their owners every ten seconds. If one is lower than it
+ * was, Kafka may have been restored from an older copy, and have less than Redis knows. A topic that was deleted and created again is another topic.
  */
 final class KnownEnds {
     private final Redis redis;
@@ -34,15 +35,15 @@ final class KnownEnds {
             this.ends = ends;
         }
 
-        /** Whether a partition once had a higher end. */
-        boolean isBeyond(Id partition, long end) {
-            String known = ends.get(partition.toString());
-            return known != null && Redis.count(known) > end;
+        /** Empty if none was noted. */
+        Optional<Long> of(Id partition) {
+            return Optional.ofNullable(ends.get(partition.toString())).map(Redis::count);
         }
     }
 
     CompletableFuture<Snapshot> read() {
-        return redis.async().hgetall(Keys.QUEUE_ENDS).thenApply(Snapshot::new).toCompletableFuture();
+        return redis.readHash(Keys.QUEUE_ENDS, read -> read.hgetall(Keys.QUEUE_ENDS))
+                .thenApply(Snapshot::new);
     }
 
     /** Best effort: a higher one follows with the next tasks. */

@@ -42,8 +42,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Ends tasks whose records are gone from {@code tasks.*} while they waited and no coordinator had them in memory: deleted by a retention
- * that was set by hand or by {@code kafka-delete-records.sh}, lost with a disk, or missing in a copy from which Kafka was restored. They would wait forever. Redis knows the positions of the
+ * Ends tasks whose records were deleted from {@code tasks.*} while they waited and no coordinator had them in memory: by a retention that
+ * was set by hand, by {@code kafka-delete-records.sh}, or with a lost disk. They would wait forever. Redis knows the positions of the
  * records of waiting tasks, as far as they were submitted over REST or read. Thread-safe.
  */
 public final class LostRecords implements BackgroundService {
@@ -66,7 +66,7 @@ public final class LostRecords implements BackgroundService {
     /**
      * Records that are gone.
      *
-     * @param isCertain false if there may be other records at the same positions since
+     * @param isCertain false if there may be records at the same positions of a topic that was created since
      */
     private record Gone(Predicate<Position> contains, boolean isCertain, CompletableFuture<Void> ended) {}
 
@@ -86,7 +86,7 @@ public final class LostRecords implements BackgroundService {
         this.deadLetters = deadLetters;
         this.clock = clock;
         this.lost = Counter.builder("coordinator.records.lost")
-                .description("Records of task topics that were lost before their tasks were assigned")
+                .description("Records of task topics that were deleted before their tasks were assigned")
                 .register(meters);
     }
 
@@ -140,7 +140,7 @@ public final class LostRecords implements BackgroundService {
                 .addKeyValue("partition", partition.number())
                 .addKeyValue("records", records)
                 .log(
-                        "Records were lost before their tasks were assigned: those that are known fail, with the reason record_lost");
+                        "Records were deleted before their tasks were assigned: those that are known fail, with the reason record_lost");
     }
 
     /**
@@ -149,14 +149,6 @@ public final class LostRecords implements BackgroundService {
      */
     CompletableFuture<Void> endReplaced(Priority priority) {
         return end(position -> position.priority() == priority, false);
-    }
-
-    /** Ends the tasks whose records were beyond what is now the end of a partition, see {@link KnownEnds}; completes like {@link #end}. */
-    CompletableFuture<Void> endTruncated(OwnedPartition.Id partition, long end) {
-        return end(
-                position -> OwnedPartition.Id.of(position).equals(partition) && position.offset() >= end,
-                // Records may have been appended since.
-                false);
     }
 
     private CompletableFuture<Void> end(Predicate<Position> contains, boolean isCertain) {
@@ -181,20 +173,12 @@ public final class LostRecords implements BackgroundService {
                     .removeIf(
                             position -> pending.stream().anyMatch(one -> one.isCertain && one.contains.test(position)));
             Set<String> present = present(uncertain);
-            int missing = uncertain.size() - present.size();
-            if (missing > 0) {
-                lost.increment(missing);
-                uncertain.keySet().removeAll(present);
+            int replaced = uncertain.size() - present.size();
+            if (replaced > 0) {
+                lost.increment(replaced);
                 log.atError()
-                        .addKeyValue("tasks", missing)
-                        .addKeyValue(
-                                "partitions",
-                                uncertain.values().stream()
-                                        .map(OwnedPartition.Id::of)
-                                        .distinct()
-                                        .toList())
-                        .log(
-                                "Kafka no longer has the records of waiting tasks: they fail, with the reason record_lost");
+                        .addKeyValue("tasks", replaced)
+                        .log("The topic of waiting tasks was deleted: they fail, with the reason record_lost");
             }
             found.keySet().removeAll(present);
             end(found);
@@ -256,7 +240,7 @@ public final class LostRecords implements BackgroundService {
         List<CompletableFuture<Void>> letters = new ArrayList<>();
         Map<String, String> details = new LinkedHashMap<>();
         found.forEach((taskId, position) -> {
-            String detail = "record lost: its record at " + position + " was lost before it was assigned";
+            String detail = "record lost: its record at " + position + " was deleted before it was assigned";
             details.put(taskId, detail);
             letters.add(deadLetters.recordLost(taskId, detail));
             arguments.addAll(List.of(taskId, position.toString(), Json.text(detail)));
