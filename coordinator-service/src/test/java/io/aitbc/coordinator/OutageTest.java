@@ -16,6 +16,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -221,7 +224,7 @@ class OutageTest {
 
     /** No heartbeats arrive while Kafka is unavailable, so agents get time to send one before they count as silent. */
     @Test
-    void aKafkaOutageDoesNotMakeAgentsStale() {
+    void aKafkaOutageDoesNotMakeAgentsStale() throws Exception {
         coordinator.close();
         coordinator = coordinator("--aitbc.registry.heartbeat-interval=3s", "--aitbc.registry.heartbeat-timeout=5s");
         coordinator.submit("{\"task_data\":{},\"task_id\":\"held\"}");
@@ -230,14 +233,29 @@ class OutageTest {
         stack.stopKafka();
         Instant longer = Instant.now().plusSeconds(7);
         await().atMost(Duration.ofMinutes(1)).until(() -> Instant.now().isAfter(longer));
-        stack.startKafka();
-        coordinator.awaitHealthy();
-        coordinator.publish("agents.heartbeat", "agent", "{\"agent_id\":\"agent\"}");
-        complete(1);
-        assertThat(coordinator.awaitTask("held", "completed").get("attempt").asInt())
-                .isEqualTo(1);
-        assertThat(coordinator.get("/agents/agent").body().at("/agent/status").asString())
-                .isEqualTo("active");
+        ScheduledExecutorService heartbeats = Executors.newSingleThreadScheduledExecutor();
+        try {
+            // The first one waits in the producer, as an agent's does, and arrives once Kafka listens.
+            heartbeats.scheduleAtFixedRate(
+                    () -> coordinator.publish("agents.heartbeat", "agent", "{\"agent_id\":\"agent\"}"),
+                    0,
+                    500,
+                    TimeUnit.MILLISECONDS);
+            stack.startKafka();
+            coordinator.awaitHealthy();
+            complete(1);
+            assertThat(coordinator.awaitTask("held", "completed").get("attempt").asInt())
+                    .isEqualTo(1);
+            assertThat(coordinator
+                            .get("/agents/agent")
+                            .body()
+                            .at("/agent/status")
+                            .asString())
+                    .isEqualTo("active");
+        } finally {
+            heartbeats.shutdown();
+            assertThat(heartbeats.awaitTermination(1, TimeUnit.MINUTES)).isTrue();
+        }
     }
 
     private void complete(int number) {
