@@ -2,8 +2,11 @@ package io.aitbc.coordinator;
 
 import io.lettuce.core.RedisURI;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.cert.CertificateException;
+import java.security.cert.CertificateFactory;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -49,8 +52,8 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         checkRedis(value(environment, "redis.url"));
         checkServers(value(environment, "kafka.bootstrap-servers"));
         checkKafkaConfig(value(environment, "kafka.config"));
-        checkFile("redis.ca-certificate", value(environment, "redis.ca-certificate"));
-        checkFile("redis.client-certificate", value(environment, "redis.client-certificate"));
+        checkCertificates("redis.ca-certificate", value(environment, "redis.ca-certificate"));
+        checkCertificates("redis.client-certificate", value(environment, "redis.client-certificate"));
         checkFile("redis.client-key", value(environment, "redis.client-key"));
     }
 
@@ -144,13 +147,14 @@ public final class StartupSettings implements EnvironmentPostProcessor {
                 "redis.url",
                 "must look like redis://user:password@host:6379/0 (or rediss://, redis-sentinel://host,host,host/0#primary,"
                         + " and %40 for an @ in the password)",
-                text.replaceFirst(".*@", "***@"));
+                // A password may be anywhere in it.
+                text.contains("@") ? text.replaceFirst(".*@", "***@") : text.replaceFirst("(?<=:).*", "***"));
     }
 
     private static boolean isUsable(RedisURI uri) {
-        // The parser takes a host it cannot split (a name with an underscore, a non-numeric port) for a name with a
-        // colon.
-        return !uri.getSentinels().isEmpty() || !uri.getHost().matches("[^\\[].*:.*");
+        // The parser takes a host it cannot split (a name with an underscore, a non-numeric port, none) for a name with
+        // a colon.
+        return !uri.getSentinels().isEmpty() || !uri.getHost().matches("([^\\[].*)?:.*");
     }
 
     private static void checkKafkaConfig(String file) {
@@ -173,9 +177,26 @@ public final class StartupSettings implements EnvironmentPostProcessor {
     }
 
     private static void checkFile(String name, String text) {
-        if (!text.isEmpty() && !Files.isReadable(Path.of(text))) {
+        if (!text.isEmpty() && !(Files.isRegularFile(Path.of(text)) && Files.isReadable(Path.of(text)))) {
             throw new InvalidSettingException(name, "must be a file that the coordinator may read", text);
         }
+    }
+
+    private static void checkCertificates(String name, String file) {
+        checkFile(name, file);
+        if (file.isEmpty()) {
+            return;
+        }
+        try (InputStream in = Files.newInputStream(Path.of(file))) {
+            if (!CertificateFactory.getInstance("X.509")
+                    .generateCertificates(in)
+                    .isEmpty()) {
+                return;
+            }
+        } catch (IOException | CertificateException e) {
+            // Reported below.
+        }
+        throw new InvalidSettingException(name, "must be a PEM file with a certificate", file);
     }
 
     /** Does not resolve names: resolution may change, and REST is served meanwhile. */
@@ -191,8 +212,12 @@ public final class StartupSettings implements EnvironmentPostProcessor {
     }
 
     private static boolean isServer(String text) {
-        Integer port = Utils.getPort(text);
-        return Utils.getHost(text) != null && port != null && port >= 1 && port <= 65_535;
+        try {
+            Integer port = Utils.getPort(text);
+            return Utils.getHost(text) != null && port != null && port >= 1 && port <= 65_535;
+        } catch (NumberFormatException e) {
+            return false;
+        }
     }
 
     /** A setting with an unusable value. */

@@ -87,6 +87,11 @@ class StartupSettingsTest {
                     redis.url               | redis://my_host:1 | must look like redis://
                     redis.url               | redis://host/five | must look like redis://
                     redis.url               | redis-sentinel://host | must look like redis://
+                    redis.url               | redis://:6379     | must look like redis://
+                    redis.ca-certificate    | /                 | must be a file that the coordinator may read
+                    redis.ca-certificate    | pom.xml           | AITBC_REDIS_CA_CERTIFICATE) must be a PEM file with a certificate but was "pom.xml".
+                    redis.client-certificate | pom.xml          | must be a PEM file with a certificate
+                    kafka.bootstrap-servers | localhost:99999999999 | must be host:port
                     strict                  | yes               | AITBC_STRICT) must be on or off
                     redis.ca-certificate    | missing.pem       | AITBC_REDIS_CA_CERTIFICATE) must be a file that the coordinator may read but was "missing.pem".
                     kafka.config            | missing.properties | AITBC_KAFKA_CONFIG) must be a file that the coordinator may read
@@ -123,10 +128,15 @@ class StartupSettingsTest {
         "redis://user:secret#more@host",
         "redis://user:secret@more@host:port",
         "user:secret@host",
+        "redis://:secret",
+        "redis://user:secret",
+        "redis-sentinel://user:secret/0#primary",
+        "user:secret",
     })
     void aPasswordIsNotRepeated(String url) {
         assertThatThrownBy(() -> with("redis.url", url))
-                .hasMessageContaining("***@")
+                .hasMessageContaining("but was")
+                .hasMessageContaining("***")
                 .hasMessageNotContaining("secret");
     }
 

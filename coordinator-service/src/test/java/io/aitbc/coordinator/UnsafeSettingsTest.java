@@ -13,6 +13,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.config.TopicConfig;
 import org.junit.jupiter.api.AfterAll;
@@ -87,6 +88,39 @@ class UnsafeSettingsTest {
     }
 
     @Test
+    void topicsOfOthersMustHaveTheSettingsOfOurs() throws Exception {
+        try (Admin admin = Admin.create(Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, stack.bootstrapServers()))) {
+            admin.createTopics(List.of(
+                            new NewTopic("theirs.tasks.low", 3, (short) 3)
+                                    .configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, "1000")),
+                            new NewTopic("theirs.agents.heartbeat", 3, (short) 3)
+                                    .configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, "delete,compact")),
+                            new NewTopic("theirs.coordinator.ledger", 1, (short) 3),
+                            new NewTopic("theirs.coordinator.control", 3, (short) 3)
+                                    .configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, "compact"))))
+                    .all()
+                    .get();
+            try (RunningCoordinator coordinator =
+                    RunningCoordinator.startUnhealthy(stack, "theirs.", 4, "--aitbc.strict=on")) {
+                awaitDetail(
+                        coordinator,
+                        "dispatch",
+                        "waiting for Kafka: topic theirs.coordinator.control has 3 partitions and must have 1");
+
+                admin.deleteTopics(List.of("theirs.coordinator.control")).all().get();
+                awaitDispatchDetail(coordinator, "theirs.tasks.low has retention.ms=1000 instead of -1");
+                assertThat(coordinator.get("/health").body().at("/kafka/detail").asString())
+                        .contains("theirs.coordinator.ledger has cleanup.policy=delete instead of compact")
+                        .doesNotContain("heartbeat");
+
+                set(admin, "theirs.tasks.low", TopicConfig.RETENTION_MS_CONFIG, "-1");
+                set(admin, "theirs.coordinator.ledger", TopicConfig.CLEANUP_POLICY_CONFIG, "compact");
+                coordinator.awaitHealthy();
+            }
+        }
+    }
+
+    @Test
     void settingsThatBecomeUnsafeAreReported() throws Exception {
         try (RedisClient client = RedisClient.create(stack.redisUrl());
                 StatefulRedisConnection<String, String> redis = client.connect();
@@ -136,11 +170,13 @@ class UnsafeSettingsTest {
     }
 
     private static void setMinInSync(Admin admin, String topic, String value) throws Exception {
+        set(admin, topic, TopicConfig.MIN_IN_SYNC_REPLICAS_CONFIG, value);
+    }
+
+    private static void set(Admin admin, String topic, String name, String value) throws Exception {
         admin.incrementalAlterConfigs(Map.of(
                         new ConfigResource(ConfigResource.Type.TOPIC, topic),
-                        List.of(new AlterConfigOp(
-                                new ConfigEntry(TopicConfig.MIN_IN_SYNC_REPLICAS_CONFIG, value),
-                                AlterConfigOp.OpType.SET))))
+                        List.of(new AlterConfigOp(new ConfigEntry(name, value), AlterConfigOp.OpType.SET))))
                 .all()
                 .get();
     }

@@ -65,7 +65,11 @@ public final class SharedTopics implements BackgroundService {
         this.names = catalog.shared().stream().map(NewTopic::name).collect(Collectors.toUnmodifiableSet());
     }
 
-    /** Creates missing topics; returns once all exist. */
+    /**
+     * Creates missing topics; returns once all exist.
+     *
+     * @throws IllegalStateException if one that is read as a single partition has more
+     */
     public void create() throws InterruptedException {
         catalog.createShared();
         long until = System.nanoTime() + PROPAGATION_TIMEOUT.toNanos();
@@ -76,6 +80,15 @@ public final class SharedTopics implements BackgroundService {
             }
             TimeUnit.MILLISECONDS.sleep(PROPAGATION_POLL_MS);
             existing = describe();
+        }
+        for (NewTopic wanted : catalog.shared()) {
+            int count = Objects.requireNonNull(existing.get(wanted.name()))
+                    .partitions()
+                    .size();
+            if (wanted.numPartitions() == 1 && count > 1) {
+                throw new IllegalStateException("topic " + wanted.name() + " has " + count
+                        + " partitions and must have 1. Delete it, and it is created again");
+            }
         }
         update(existing);
     }

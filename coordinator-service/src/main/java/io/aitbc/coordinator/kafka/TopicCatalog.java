@@ -4,6 +4,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
@@ -16,6 +17,7 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
@@ -34,6 +36,7 @@ import org.apache.kafka.common.errors.TopicAuthorizationException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.internals.Topic;
+import org.jspecify.annotations.Nullable;
 
 /** Creates missing topics; does not rely on broker auto-creation. Thread-safe. */
 public final class TopicCatalog {
@@ -50,6 +53,12 @@ public final class TopicCatalog {
     public static final int AGENT_TOPIC_INDEX_BYTES = 1024 * 1024;
 
     private static final Duration EVENT_RETENTION = Duration.ofDays(7);
+
+    private static final String UNLIMITED = "-1";
+
+    /** What decides when Kafka deletes records. */
+    private static final List<String> DELETION_CONFIGS = List.of(
+            TopicConfig.CLEANUP_POLICY_CONFIG, TopicConfig.RETENTION_MS_CONFIG, TopicConfig.RETENTION_BYTES_CONFIG);
 
     private static final List<String> INTERNAL_TOPICS =
             List.of(Topic.GROUP_METADATA_TOPIC_NAME, Topic.TRANSACTION_STATE_TOPIC_NAME);
@@ -83,18 +92,18 @@ public final class TopicCatalog {
 
     /**
      * Settings of Kafka with which acknowledged records can be lost, see {@link TopicDurability#problems}: of the shared topics, and of the
-     * topics in which Kafka keeps offsets and transactions, as far as the coordinator may describe these. None with a single broker, which has no choice.
+     * topics in which Kafka keeps offsets and transactions, as far as the coordinator may describe these. A single broker has no choice of
+     * replicas.
      */
     public List<String> durabilityProblems() throws InterruptedException {
         // Also those that are down: they come back without what only they had.
         DescribeClusterOptions withFenced = new DescribeClusterOptions().includeFencedBrokers(true);
         int brokers = get(admin.describeCluster(withFenced).nodes()).size();
-        if (brokers == 1) {
-            return List.of();
+        Map<String, NewTopic> wanted = shared().stream().collect(Collectors.toMap(NewTopic::name, topic -> topic));
+        List<String> names = new ArrayList<>(wanted.keySet());
+        if (brokers > 1) {
+            names.addAll(INTERNAL_TOPICS);
         }
-        List<String> names =
-                new ArrayList<>(shared().stream().map(NewTopic::name).toList());
-        names.addAll(INTERNAL_TOPICS);
         Map<String, KafkaFuture<TopicDescription>> descriptions =
                 admin.describeTopics(names).topicNameValues();
         Map<ConfigResource, KafkaFuture<Config>> configs = admin.describeConfigs(
@@ -112,8 +121,8 @@ public final class TopicCatalog {
                         name,
                         replicas,
                         Integer.parseInt(value(config, TopicConfig.MIN_IN_SYNC_REPLICAS_CONFIG, "1")),
-                        Boolean.parseBoolean(
-                                value(config, TopicConfig.UNCLEAN_LEADER_ELECTION_ENABLE_CONFIG, "false"))));
+                        Boolean.parseBoolean(value(config, TopicConfig.UNCLEAN_LEADER_ELECTION_ENABLE_CONFIG, "false")),
+                        deletions(wanted.get(name), config)));
             } catch (UnknownTopicOrPartitionException e) {
                 // Kafka creates its own when they are first used.
             } catch (AuthorizationException e) {
@@ -123,6 +132,27 @@ public final class TopicCatalog {
             }
         }
         return TopicDurability.problems(brokers, found);
+    }
+
+    private static List<String> deletions(@Nullable NewTopic wanted, Config config) {
+        if (wanted == null) {
+            return List.of();
+        }
+        List<String> deletions = new ArrayList<>();
+        for (String name : DELETION_CONFIGS) {
+            String right = wanted.configs().get(name);
+            String actual = value(config, name, "");
+            // Other limits of age and size are for operators to choose.
+            boolean required = name.equals(TopicConfig.CLEANUP_POLICY_CONFIG) || UNLIMITED.equals(right);
+            if (right != null && required && !sorted(right).equals(sorted(actual))) {
+                deletions.add(name + "=" + actual + " instead of " + right);
+            }
+        }
+        return deletions;
+    }
+
+    private static List<String> sorted(String list) {
+        return Arrays.stream(list.split(",")).sorted().toList();
     }
 
     private static ConfigResource resource(String topic) {
@@ -146,11 +176,12 @@ public final class TopicCatalog {
     List<NewTopic> shared() {
         List<NewTopic> wanted = new ArrayList<>();
         for (Priority priority : Priority.values()) {
-            // A task may wait indefinitely, so time-based retention is off. The broker's clock stamps records: aging
-            // must not trust producers.
+            // A task may wait indefinitely, however many there are, so retention is off, whatever the broker's default.
+            // The broker's clock stamps records: aging must not trust producers.
             wanted.add(topic(topics.tasks(priority), settings.partitions())
                     .configs(configs(Map.of(
-                            TopicConfig.RETENTION_MS_CONFIG, "-1",
+                            TopicConfig.RETENTION_MS_CONFIG, UNLIMITED,
+                            TopicConfig.RETENTION_BYTES_CONFIG, UNLIMITED,
                             TopicConfig.MESSAGE_TIMESTAMP_TYPE_CONFIG, "LogAppendTime"))));
         }
         // Nor are agents' clocks trusted: Kafka would reject a result from the future, and delete one from the past.
@@ -176,13 +207,13 @@ public final class TopicCatalog {
         }
         if (events) {
             wanted.add(topic(topics.events(), settings.partitions())
-                    .configs(Map.of(
+                    .configs(configs(Map.of(
                             TopicConfig.MESSAGE_TIMESTAMP_TYPE_CONFIG,
                             "LogAppendTime",
                             TopicConfig.RETENTION_MS_CONFIG,
                             ms(EVENT_RETENTION),
                             TopicConfig.MAX_MESSAGE_BYTES_CONFIG,
-                            String.valueOf(MAX_EVENT_BYTES))));
+                            String.valueOf(MAX_EVENT_BYTES)))));
         }
         // Each coordinator reads all of it at the start, and it is written every few seconds: compact it soon.
         wanted.add(topic(topics.ledger(), 1)
@@ -281,10 +312,14 @@ public final class TopicCatalog {
         return new NewTopic(name, Optional.of(partitions), replication);
     }
 
-    /** Allows for the largest task plus the fields added to it on its way. */
+    /** Allows for the largest task plus the fields added to it on its way, and nothing is compacted, unless the topic says otherwise. */
     private static Map<String, String> configs(Map<String, String> own) {
-        Map<String, String> configs = new HashMap<>(own);
-        configs.put(TopicConfig.MAX_MESSAGE_BYTES_CONFIG, String.valueOf(MAX_MESSAGE_BYTES));
+        Map<String, String> configs = new HashMap<>(Map.of(
+                TopicConfig.MAX_MESSAGE_BYTES_CONFIG,
+                String.valueOf(MAX_MESSAGE_BYTES),
+                TopicConfig.CLEANUP_POLICY_CONFIG,
+                TopicConfig.CLEANUP_POLICY_DELETE));
+        configs.putAll(own);
         return configs;
     }
 

@@ -6,13 +6,15 @@ import java.util.List;
 import java.util.function.Predicate;
 
 /**
- * The settings of a topic that decide whether an acknowledged record survives the loss of a broker.
+ * The settings of a topic that decide whether an acknowledged record survives: the loss of a broker, and until it is needed.
  *
  * @param replicas the smallest number of replicas of any partition
  * @param minInSyncReplicas how many replicas must have a record before it is acknowledged
  * @param uncleanElection whether a replica that lacks acknowledged records may become the leader
+ * @param deletions settings with which Kafka deletes other records than it should, such as {@code retention.ms=1000 instead of -1}
  */
-record TopicDurability(String topic, int replicas, int minInSyncReplicas, boolean uncleanElection) {
+record TopicDurability(
+        String topic, int replicas, int minInSyncReplicas, boolean uncleanElection, List<String> deletions) {
     /**
      * What can be lost, one sentence for each setting.
      *
@@ -23,7 +25,7 @@ record TopicDurability(String topic, int replicas, int minInSyncReplicas, boolea
         add(
                 problems,
                 topics,
-                topic -> topic.replicas == 1,
+                topic -> topic.replicas == 1 && brokers > 1,
                 "one replica on " + brokers + " brokers: the loss of a broker loses records"
                         + " (AITBC_TOPICS_REPLICATION is for new topics, kafka-reassign-partitions for existing ones)");
         add(
@@ -36,6 +38,15 @@ record TopicDurability(String topic, int replicas, int minInSyncReplicas, boolea
                 topics,
                 topic -> topic.replicas > 1 && topic.uncleanElection,
                 "unclean.leader.election.enable=true: a replica without acknowledged records can become the leader");
+        topics.stream()
+                .flatMap(topic -> topic.deletions.stream())
+                .distinct()
+                .sorted()
+                .forEach(deletion -> add(
+                        problems,
+                        topics,
+                        topic -> topic.deletions.contains(deletion),
+                        deletion + ": Kafka can delete records that are still needed"));
         return problems;
     }
 

@@ -8,7 +8,7 @@ import org.junit.jupiter.api.Test;
 class TopicDurabilityTest {
     @Test
     void replicatedTopicsAreFine() {
-        assertThat(TopicDurability.problems(3, List.of(new TopicDurability("tasks.normal", 3, 2, false))))
+        assertThat(TopicDurability.problems(3, List.of(new TopicDurability("tasks.normal", 3, 2, false, List.of()))))
                 .isEmpty();
     }
 
@@ -17,9 +17,9 @@ class TopicDurabilityTest {
         assertThat(TopicDurability.problems(
                         3,
                         List.of(
-                                new TopicDurability("tasks.results", 1, 1, false),
-                                new TopicDurability("tasks.normal", 1, 1, false),
-                                new TopicDurability("tasks.low", 3, 2, false))))
+                                new TopicDurability("tasks.results", 1, 1, false, List.of()),
+                                new TopicDurability("tasks.normal", 1, 1, false, List.of()),
+                                new TopicDurability("tasks.low", 3, 2, false, List.of()))))
                 .singleElement()
                 .asString()
                 .startsWith(
@@ -31,11 +31,25 @@ class TopicDurabilityTest {
         assertThat(TopicDurability.problems(
                         3,
                         List.of(
-                                new TopicDurability("a", 2, 1, false),
-                                new TopicDurability("b", 2, 2, true),
-                                new TopicDurability("c", 3, 2, false))))
+                                new TopicDurability("a", 2, 1, false, List.of()),
+                                new TopicDurability("b", 2, 2, true, List.of()),
+                                new TopicDurability("c", 3, 2, false, List.of()))))
                 .containsExactly(
                         "a has min.insync.replicas=1: the loss of a broker can lose acknowledged records.",
                         "b has unclean.leader.election.enable=true: a replica without acknowledged records can become the leader.");
+    }
+
+    @Test
+    void recordsMustNotBeDeletedBeforeTheyAreRead() {
+        assertThat(TopicDurability.problems(
+                        1,
+                        List.of(
+                                new TopicDurability("low", 1, 1, false, List.of("retention.ms=1000 instead of -1")),
+                                new TopicDurability("high", 1, 1, false, List.of("retention.ms=1000 instead of -1")),
+                                new TopicDurability(
+                                        "keys", 1, 1, false, List.of("cleanup.policy=delete instead of compact")))))
+                .containsExactly(
+                        "keys has cleanup.policy=delete instead of compact: Kafka can delete records that are still needed.",
+                        "high and 1 other topic have retention.ms=1000 instead of -1: Kafka can delete records that are still needed.");
     }
 }

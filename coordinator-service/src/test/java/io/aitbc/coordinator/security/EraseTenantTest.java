@@ -4,8 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.coordinator.taskstate.StoredTask;
 import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.AclSetuserArgs;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.sync.RedisCommands;
+import io.lettuce.core.protocol.CommandType;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -17,6 +19,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIf;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The script that the documentation names for erasing a tenant's data in Redis. */
 @EnabledIf(value = "io.aitbc.coordinator.security.Programs#hasRedisCli", disabledReason = "redis-cli is missing")
@@ -54,7 +58,41 @@ class EraseTenantTest {
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
         String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertThat(process.waitFor(1, TimeUnit.MINUTES)).isTrue();
-        return said;
+        return process.exitValue() == 0 ? said : "exit " + process.exitValue() + ": " + said;
+    }
+
+    /** What cannot be erased must not pass for erased. */
+    @ParameterizedTest
+    @ValueSource(strings = {"erase", "list"})
+    void anErrorOfRedisIsReported(String mode) throws Exception {
+        task("done", "completed", "acme");
+        redis.aclSetuser(
+                "scanner",
+                AclSetuserArgs.Builder.on()
+                        .nopass()
+                        .allKeys()
+                        .addCommand(CommandType.SCAN)
+                        .addCommand(CommandType.SELECT));
+        try {
+            String url = LocalStack.shared().redisUrl().replace("redis://", "redis://scanner:any@") + DATABASE;
+
+            assertThat(run(mode, "acme", "-u", url))
+                    .startsWith("exit 1: ")
+                    .contains("NOPERM")
+                    .doesNotContain("Erased");
+        } finally {
+            redis.aclDeluser("scanner");
+        }
+    }
+
+    /** An unset variable of a shell, and not all tasks without a tenant. */
+    @Test
+    void aTenantMustBeNamed() throws Exception {
+        task("done", "completed", "");
+
+        assertThat(run("erase", "", "-u", LocalStack.shared().redisUrl() + DATABASE))
+                .startsWith("exit 2: ");
+        assertThat(redis.keys("*")).containsExactly("task:done");
     }
 
     @Test
