@@ -1,5 +1,21 @@
 {{- define "coordinator.name" -}}
-{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- if regexMatch "^[0-9]" .Release.Name }}{{ fail "the name of the release must begin with a letter: services are named after it" }}{{ end }}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) (contains .Chart.Name .Release.Name) | include "coordinator.fit" }}
+{{- end }}
+
+{{/* Names have at most 63 characters, some of them with a suffix. What is cut off still makes a difference. */}}
+{{- define "coordinator.fit" -}}
+{{- if gt (len .) 50 }}{{ printf "%s-%s" (trunc 41 . | trimSuffix "-") (sha256sum . | trunc 8) }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
+{{/* Of two entries with the same name, Kubernetes would use the last one, or refuse both. */}}
+{{- define "coordinator.once" -}}
+{{- $names := list }}
+{{- range .entries | fromYamlArray }}
+{{- if has .name $names }}{{ fail (printf "%s is set twice, by %s or another value" .name $.values) }}{{ end }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- .entries }}
 {{- end }}
 
 {{- define "coordinator.selector" -}}
@@ -81,6 +97,8 @@ capabilities: {drop: [ALL]}
   valueFrom: {secretKeyRef: {name: {{ .Values.security.adminKeySecret.name }}, key: {{ .Values.security.adminKeySecret.key }}}}
 {{- end }}
 {{- range $name, $value := .Values.settings }}
+{{- /* YAML reads on and off as booleans, too. */}}
+{{- if and (kindIs "bool" $value) (hasPrefix "AITBC_" $name) }}{{ $value = ternary "on" "off" $value }}{{ end }}
 - {name: {{ $name }}, value: {{ include "coordinator.string" $value }}}
 {{- end }}
 {{- with .Values.extraEnv }}
@@ -88,13 +106,37 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end }}
 
-{{/* Kubernetes would use the last of two variables with the same name, or refuse both. */}}
-{{- define "coordinator.environment" -}}
-{{- $variables := include "coordinator.variables" . }}
-{{- $names := list }}
-{{- range $variables | fromYamlArray }}
-{{- if has .name $names }}{{ fail (printf "%s is set twice, by settings, extraEnv or another value" .name) }}{{ end }}
-{{- $names = append $names .name }}
+{{- define "coordinator.volumes" -}}
+- {name: tmp, emptyDir: {}}
+{{- if .Values.kafka.configSecret }}
+- {name: kafka, secret: {secretName: {{ .Values.kafka.configSecret }}}}
 {{- end }}
-{{- $variables }}
+{{- if .Values.redis.caSecret }}
+- {name: redis, secret: {secretName: {{ .Values.redis.caSecret }}}}
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "agent.variables" -}}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- {name: AITBC_KAFKA_BOOTSTRAP_SERVERS, value: {{ .root.Values.kafka.bootstrapServers | quote }}}
+{{- if .agent.kafkaConfigSecret }}
+- {name: AITBC_KAFKA_CONFIG, value: /etc/agent-coordinator/kafka/client.properties}
+{{- end }}
+{{- with .agent.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "agent.volumes" -}}
+- {name: tmp, emptyDir: {}}
+{{- if .kafkaConfigSecret }}
+- {name: kafka, secret: {secretName: {{ .kafkaConfigSecret }}}}
+{{- end }}
+{{- with .volumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}

@@ -21,6 +21,7 @@ import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.reflect.Method;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -56,8 +57,10 @@ class ChartTest {
             redis: {urlSecret: {name: redis, key: url}, sentinelPasswordSecret: {name: redis, key: sentinel}, caSecret: redis-ca}
             history: {url: "postgresql://postgres/tasks", secret: postgres}
             security: {enabled: true, adminKeySecret: {name: admin, key: key}}
-            settings: {AITBC_LOG_FORMAT: ecs, AITBC_API_MAX_BODY_BYTES: 2097152, AITBC_STRICT: true}
+            settings: {AITBC_LOG_FORMAT: ecs, AITBC_API_MAX_BODY_BYTES: 2097152, AITBC_STRICT: on}
             extraEnv: [{name: JAVA_TOOL_OPTIONS, value: "-Xss512k"}]
+            extraVolumes: [{name: postgres-ca, secret: {secretName: postgres-ca}}]
+            extraVolumeMounts: [{name: postgres-ca, mountPath: /etc/postgres}]
             service: {type: LoadBalancer, port: 80, annotations: {a: "1"}}
             ingress: {enabled: true, className: nginx, host: tasks.example.com, tlsSecret: tls}
             podAnnotations: {a: "1"}
@@ -278,16 +281,16 @@ class ChartTest {
             assertThat(secrets)
                     .isEqualTo(
                             name.equals(COORDINATOR)
-                                    ? List.of("kafka-client", "redis-ca")
+                                    ? List.of("kafka-client", "redis-ca", "postgres-ca")
                                     : name.endsWith("gpu") ? List.of("kafka-of-gpu") : List.of());
         }
     }
 
     @Test
-    void largeNumbersStayNumbers() throws IOException {
+    void settingsStayWhatTheyAreInYaml() throws IOException {
         assertThat(environment(container(deployment(render(ALL), COORDINATOR))))
                 .containsEntry("AITBC_API_MAX_BODY_BYTES", "2097152")
-                .containsEntry("AITBC_STRICT", "true");
+                .containsEntry("AITBC_STRICT", "on");
     }
 
     @Test
@@ -312,6 +315,14 @@ class ChartTest {
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, extraEnv: [{name: A, value: 1}] | extraEnv",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, networkPolicy: {egressPorts: [70000]} | egressPorts",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, podDisruptionBudget: {minAvailable: half} | minAvailable",
+                "kafka: {bootstrapServers: 'kafka:99999'}, redis: {url: 'redis://redis'} | bootstrapServers",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://:secret@redis'} | url",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://'} | url",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis-sentinel://a,b'} | url",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, history: {secret: a} | history",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, service: {port: 9002} | port",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, settings: {SERVER_PORT: 8080} | SERVER_PORT",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, agents: [{name: a, image: a, autoscaling: {query: 'a=#'}}] | query",
             })
     void mistakesInValuesAreNamed(String values, String field) {
         assertThatThrownBy(() -> render("{" + values + "}"))
@@ -333,10 +344,81 @@ class ChartTest {
                 .hasMessageMatching("(?s).*AITBC_(SECURITY|STRICT|KAFKA_CONFIG) is set twice.*");
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "podDisruptionBudget: {minAvailable: 2} | minAvailable must be smaller than replicas",
+                "agents: [{name: a, image: a}, {name: a, image: b}] | agents: a is there twice",
+                "agents: [{name: a, image: a, env: [{name: POD_NAME, value: a}]}] | POD_NAME is set twice, by agents: a: env",
+                "agents: [{name: a, image: a, volumes: [{name: tmp}]}] | tmp is set twice, by agents: a: volumes",
+                "extraVolumes: [{name: tmp}] | tmp is set twice, by extraVolumes",
+                "agents: [{name: a, image: a, autoscaling: {query: a=b, minReplicas: 5, maxReplicas: 2}}] | minReplicas is larger",
+            })
+    void contradictionsAreRefused(String values, String sentence) {
+        assertThatThrownBy(() -> render(MINIMAL + values)).hasMessageContaining(sentence);
+    }
+
+    @Test
+    void portsInTheValuesCanBeReached() throws IOException {
+        NetworkPolicy policy = only(render("""
+                kafka: {bootstrapServers: "kafka:19092, [::1]:19093"}
+                redis: {url: "redis-sentinel://one:16379,two/0#primary"}
+                history: {url: "postgresql://db:15432/tasks"}
+                networkPolicy: {egressPorts: [443, 19092]}
+                """), NetworkPolicy.class);
+
+        assertThat(policy.getSpec().getEgress().get(1).getPorts())
+                .extracting(port -> port.getPort().getIntVal())
+                .containsExactly(19092, 19093, 16379, 15432, 443);
+    }
+
+    /** Two releases with long names that differ only at their end. */
+    @Test
+    void longNamesStayDifferent() throws IOException {
+        String values = MINIMAL + "agents: [{name: hash, image: a}]";
+        List<String> names = Stream.of("blue", "green")
+                .map("agent-coordinator-production-europe-west-1-is-"::concat)
+                .flatMap(release -> render(release, values).stream())
+                .filter(resource -> !(resource instanceof Service))
+                .map(resource ->
+                        resource.getKind() + "/" + resource.getMetadata().getName())
+                .toList();
+
+        assertThat(names)
+                .doesNotHaveDuplicates()
+                .allSatisfy(name -> assertThat(name).matches("[A-Za-z]+/[a-z][-a-z0-9]{0,51}"));
+        assertThatThrownBy(() -> render("1release", MINIMAL)).hasMessageContaining("must begin with a letter");
+    }
+
+    @Test
+    void aDigestReplacesTheTag() throws IOException {
+        assertThat(container(deployment(render(MINIMAL + "image: {repository: 'a/b@sha256:c'}"), COORDINATOR))
+                        .getImage())
+                .isEqualTo("a/b@sha256:c");
+    }
+
+    @Test
+    void aDisruptionBudgetCanBeLeftOut() throws IOException {
+        assertThat(all(render(MINIMAL + "podDisruptionBudget: null"), PodDisruptionBudget.class))
+                .isEmpty();
+    }
+
+    @Test
+    void demandIsAskedForWithTlsIfRestHasIt() throws IOException {
+        GenericKubernetesResource scaled = generic(render(MINIMAL + """
+                        security: {enabled: false}
+                        settings: {SERVER_SSL_BUNDLE: web}
+                        agents: [{name: a, image: a, autoscaling: {enabled: true, query: capability=a}}]
+                        """), "ScaledObject");
+
+        assertThat(scaled.<String>get("spec", "triggers", 0, "metadata", "url")).startsWith("https://");
+    }
+
     /** Kubernetes refuses a number or a boolean there; the models read them as strings. */
     @Test
     void labelsAnnotationsAndSelectorsAreStrings() throws IOException {
-        String yaml = yaml(MINIMAL + """
+        String yaml = yaml("release", MINIMAL + """
                 nodeSelector: {gpu: true}
                 podAnnotations: {size: 2097152}
                 service: {annotations: {a: 1}}
@@ -355,10 +437,12 @@ class ChartTest {
 
     /** A rule without ports would allow all. */
     @Test
-    void noEgressPortsAllowNone() throws IOException {
+    void noEgressPortsAllowThoseInTheValues() throws IOException {
         NetworkPolicy policy = only(render(MINIMAL + "networkPolicy: {egressPorts: []}"), NetworkPolicy.class);
 
-        assertThat(policy.getSpec().getEgress()).hasSize(1);
+        assertThat(policy.getSpec().getEgress().get(1).getPorts())
+                .extracting(port -> port.getPort().getIntVal())
+                .containsExactly(9092);
     }
 
     @Test
@@ -370,8 +454,12 @@ class ChartTest {
     }
 
     private List<HasMetadata> render(String values) throws IOException {
+        return render("release", values);
+    }
+
+    private List<HasMetadata> render(String release, String values) {
         List<HasMetadata> rendered = new ArrayList<>();
-        for (String document : yaml(values).split("(?m)^---.*$")) {
+        for (String document : yaml(release, values).split("(?m)^---.*$")) {
             if (document.lines().anyMatch(line -> !line.isBlank() && !line.startsWith("#"))) {
                 rendered.add(YAML.unmarshal(document));
             }
@@ -379,12 +467,17 @@ class ChartTest {
         return rendered;
     }
 
-    private String yaml(String values) throws IOException {
-        Path file = Files.writeString(folder.resolve("values.yaml"), values);
+    private String yaml(String release, String values) {
+        Path file;
+        try {
+            file = Files.writeString(folder.resolve("values.yaml"), values);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
         TemplateCommand template = new Helm(CHART)
                 .template()
                 .withKubeVersion("1.30.0")
-                .withName("release")
+                .withName(release)
                 .withNamespace("default");
         return template.withValuesFile(file).call();
     }
