@@ -18,6 +18,15 @@ fi
 role=$1
 user=$2
 prefix=${AITBC_TOPICS_PREFIX:-}
+: "${AITBC_KAFKA_BOOTSTRAP_SERVERS:?must name the servers}" "${AITBC_KAFKA_CONFIG:?must name a file of client properties}"
+
+# Kafka takes a * for everyone, or everything, where it is alone, and for itself elsewhere.
+for name in "$@"; do
+  if [ -z "$name" ] || [[ $name == *\** ]]; then
+    echo "\"$name\" is not a name" >&2
+    exit 2
+  fi
+done
 
 allow() {
   kafka-acls.sh --bootstrap-server "$AITBC_KAFKA_BOOTSTRAP_SERVERS" --command-config "$AITBC_KAFKA_CONFIG" \
@@ -38,7 +47,7 @@ coordinator)
   allow --operation Describe --group "${prefix}agent." --resource-pattern-type prefixed
   ;;
 agent)
-  id=${3:?an agent id}
+  id=${3:?must be an agent id}
   allow --operation Read --topic "${prefix}assignments.$id" --group "${prefix}agent.$id"
   allow --operation Write --topic "${prefix}tasks.results" --topic "${prefix}agents.heartbeat"
   ;;
@@ -47,10 +56,10 @@ producer)
     --topic "${prefix}tasks.normal" --topic "${prefix}tasks.low"
   ;;
 reader)
-  allow --operation Read --topic "${prefix}tasks.results" --topic "${prefix}tasks.dead-letter" --group "${3:?a group}"
+  allow --operation Read --topic "${prefix}tasks.results" --topic "${prefix}tasks.dead-letter" --group "${3:?must be a group}"
   ;;
 events)
-  allow --operation Read --topic "${prefix}tasks.events" --group "${3:?a group}"
+  allow --operation Read --topic "${prefix}tasks.events" --group "${3:?must be a group}"
   ;;
 *)
   echo "Unknown role $role" >&2

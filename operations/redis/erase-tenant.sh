@@ -4,10 +4,11 @@
 #   operations/redis/erase-tenant.sh erase <fairness_key> [options of redis-cli]
 #   operations/redis/erase-tenant.sh list <fairness_key> [options of redis-cli]
 #
-# Unfinished tasks are kept: cancel them first.
+# Unfinished tasks are kept: cancel them first. With Sentinel, the options must name the primary.
 set -euo pipefail
+shopt -s inherit_errexit
 
-if [ $# -lt 2 ] || { [ "$1" != erase ] && [ "$1" != list ]; }; then
+if [ $# -lt 2 ] || [ -z "$2" ] || { [ "$1" != erase ] && [ "$1" != list ]; }; then
   sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
@@ -35,7 +36,7 @@ return answer'
 
 found=$(redis-cli "$@" --raw --scan --pattern 'task:*' | {
   while mapfile -t -n 1000 tasks && [ ${#tasks[@]} -gt 0 ]; do
-    redis-cli "$@" --raw EVAL "$script" ${#tasks[@]} "${tasks[@]}" "$key" "$mode" </dev/null
+    redis-cli "$@" -e --raw EVAL "$script" ${#tasks[@]} "${tasks[@]}" "$key" "$mode" </dev/null
   done
 })
 unfinished=$(sed -n 's/^unfinished task://p' <<<"$found")
@@ -46,6 +47,6 @@ fi
 if [ -n "$unfinished" ]; then
   sed 's/^/Not ended: /' <<<"$unfinished" >&2
 else
-  redis-cli "$@" --raw UNLINK "waiting:$key" >/dev/null
+  redis-cli "$@" -e --raw UNLINK "waiting:$key" >/dev/null
 fi
 echo "Erased the state of $(grep -c '^erased ' <<<"$found" || true) tasks."

@@ -8,6 +8,11 @@
 # <folder>/<name>.pem  private key and certificate of a server or client, for the host <name> and for localhost
 set -euo pipefail
 umask 077
+
+if [ $# -lt 2 ] || [[ ${*:2} == */* ]]; then
+  sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+fi
 mkdir -p "$1"
 cd "$1"
 shift

@@ -15,6 +15,7 @@ import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -30,6 +31,9 @@ class TarballTest {
     private static final Duration LONG = Duration.ofSeconds(150);
     private static final Pattern SETTING = Pattern.compile("(?m)^#?([A-Z_]+)=(.*)$");
     private static final Pattern PROGRAM = Pattern.compile("(?m)^Exec\\w+=/opt/agent-coordinator/(\\S+)");
+
+    /** Of a link to a file, without its anchor. */
+    private static final Pattern LINK = Pattern.compile("\\]\\((?!https?:)([^)#\\s]+)[^)]*\\)");
 
     @TempDir
     private Path folder;
@@ -63,6 +67,10 @@ class TarballTest {
                     "" + port,
                     "SERVER_ADDRESS",
                     "127.0.0.1",
+                    "AITBC_COORDINATOR_MANAGEMENT_PORT",
+                    "" + LocalStack.freePort(),
+                    "MANAGEMENT_SERVER_ADDRESS",
+                    "127.0.0.2",
                     "JAVA_HOME",
                     System.getProperty("java.home"),
                     "JAVA_OPTS",
@@ -98,6 +106,22 @@ class TarballTest {
                 .allSatisfy(name -> assertThat(home.resolve(name)).isExecutable());
         assertThat(unit).contains("SuccessExitStatus=143");
         assertThat(home.resolve("docs/operations.md")).exists();
+    }
+
+    @Test
+    void itsPagesLinkToWhatIsThere() throws IOException {
+        List<String> dead = new ArrayList<>();
+        try (Stream<Path> files = Files.walk(home)) {
+            for (Path page :
+                    files.filter(file -> file.toString().endsWith(".md")).toList()) {
+                LINK.matcher(Files.readString(page))
+                        .results()
+                        .map(found -> found.group(1))
+                        .filter(link -> !Files.exists(page.resolveSibling(link)))
+                        .forEach(link -> dead.add(home.relativize(page) + ": " + link));
+            }
+        }
+        assertThat(dead).isEmpty();
     }
 
     @Test
