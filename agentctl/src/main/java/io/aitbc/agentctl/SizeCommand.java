@@ -29,6 +29,7 @@ final class SizeCommand implements Callable<Integer> {
     private static final double MOST_TASKS = 1e9;
     private static final int MOST_AGENTS = 10_000_000;
     private static final int MOST_REPLICAS = 100;
+    private static final long MOST_WAITING = 1_000_000_000;
 
     /** Memory of Redis in which ended tasks are worth a remark. */
     private static final long MUCH_BYTES = 4 * KIB * KIB * KIB;
@@ -121,6 +122,9 @@ final class SizeCommand implements Callable<Integer> {
         if (agents < 1 || agents > MOST_AGENTS || replicas < 1 || replicas > MOST_REPLICAS) {
             throw wrong("There must be 1 to 10000000 agents, and 1 to 100 replicas.");
         }
+        if (waiting != null && waiting > MOST_WAITING) {
+            throw wrong("At most a billion tasks may wait.");
+        }
         if (taskBytes < 0
                 || resultBytes < 0
                 || waiting != null && waiting < 0
@@ -142,6 +146,9 @@ final class SizeCommand implements Callable<Integer> {
                 topicRetention,
                 replicas);
         Sizing sizing = Sizing.of(load);
+        if (Math.max(sizing.redisBytes(), sizing.brokerDiskBytes()) > Long.MAX_VALUE / 2) {
+            throw wrong("This is more than a load that can be calculated.");
+        }
         agentctl.write(Json.tree(sizing), out -> print(out, load, sizing));
         return 0;
     }
@@ -173,7 +180,7 @@ final class SizeCommand implements Callable<Integer> {
                 "brokers",
                 sizing.brokers(),
                 cores(sizing.brokerCores()) + ", disk " + bytes(sizing.brokerDiskBytes()) + " for "
-                        + Ages.of(topicRetention) + ", " + bytes((long) sizing.writtenBytesPerSecond()) + "/s written");
+                        + days(topicRetention) + ", " + bytes((long) sizing.writtenBytesPerSecond()) + "/s written");
         table.row("partitions", sizing.partitions(), "times " + replicas + " replicas");
         table.row(
                 "agents",
@@ -185,11 +192,19 @@ final class SizeCommand implements Callable<Integer> {
                         sizing.runningTasks()));
         table.print(out);
         if (sizing.endedBytes() > MUCH_BYTES) {
-            out.println("Redis keeps ended tasks for " + Ages.of(load.taskRetention()) + ", which takes "
+            out.println("Redis keeps ended tasks for " + days(load.taskRetention()) + ", which takes "
                     + bytes(sizing.endedBytes())
-                    + ". With a history, AITBC_SETTLE_TASK_RETENTION may be as short as producers retry:"
+                    + ". With a history, AITBC_SETTLE_TASK_RETENTION need only be as long as producers keep retrying:"
                     + " after it, a task that is submitted again under the same id runs again.");
         }
+    }
+
+    private static String days(Duration duration) {
+        long days = duration.toDays();
+        if (days == 0 || !duration.equals(Duration.ofDays(days))) {
+            return Ages.of(duration);
+        }
+        return days == 1 ? "1 day" : days + " days";
     }
 
     private static String cores(int number) {
@@ -199,7 +214,7 @@ final class SizeCommand implements Callable<Integer> {
     /** Such as 1.4 GiB. */
     private static String bytes(long number) {
         double left = number;
-        String[] units = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+        String[] units = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
         int unit = 0;
         while (left >= KIB && unit < units.length - 1) {
             left /= KIB;

@@ -183,10 +183,10 @@ public record Sizing(
         double coordinatorCores = load.cores(Cost.COORDINATOR, HttpCost.COORDINATOR) / UTILISATION;
         // One of them may fail.
         int coordinators = Math.max(MIN_COORDINATORS, 1 + ceil(coordinatorCores / MAX_COORDINATOR_CORES));
-        long ended = (long) (load.averagePerSecond
+        double ended = load.averagePerSecond
                 * load.taskRetention.toSeconds()
-                * (REDIS_BYTES_PER_ENDED_TASK + load.resultBytes));
-        double bytesPerTask = KAFKA_BYTES_PER_TASK + (double) COPIES * (load.taskBytes + load.resultBytes);
+                * (REDIS_BYTES_PER_ENDED_TASK + (double) load.resultBytes);
+        double bytesPerTask = KAFKA_BYTES_PER_TASK + COPIES * ((double) load.taskBytes + load.resultBytes);
         double brokerCores = load.cores(Cost.KAFKA, HttpCost.KAFKA) * load.replicas / UTILISATION;
         int partitions = Math.max(MIN_PARTITIONS, PARTITIONS_PER_COORDINATOR * coordinators);
         int allPartitions =
@@ -198,18 +198,18 @@ public record Sizing(
                 running,
                 coordinators,
                 Math.max(1, ceil(coordinatorCores / (coordinators - 1))),
-                Math.max(
+                (long) Math.max(
                         MIN_HEAP_BYTES,
                         HEAP_BASE_BYTES
-                                + load.waiting * HEAP_BYTES_PER_WAITING_TASK
-                                + load.agents * HEAP_BYTES_PER_AGENT),
+                                + (double) load.waiting * HEAP_BYTES_PER_WAITING_TASK
+                                + (double) load.agents * HEAP_BYTES_PER_AGENT),
                 load.redisCores(),
-                REDIS_BASE_BYTES
-                        + load.waiting * REDIS_BYTES_PER_WAITING_TASK
-                        + (long) (running * REDIS_BYTES_PER_RUNNING_TASK)
-                        + load.agents * REDIS_BYTES_PER_AGENT
-                        + ended,
-                ended,
+                (long) (REDIS_BASE_BYTES
+                        + (double) load.waiting * REDIS_BYTES_PER_WAITING_TASK
+                        + running * REDIS_BYTES_PER_RUNNING_TASK
+                        + (double) load.agents * REDIS_BYTES_PER_AGENT
+                        + ended),
+                (long) ended,
                 brokers,
                 Math.max(1, ceil(brokerCores / brokers)),
                 (long) (kept * load.replicas / brokers),

@@ -730,6 +730,16 @@ class AgentctlTest {
         Said wrong = new Typed("", false).run(null, "size", "--tasks-per-second", "0", "--agents", "2");
         assertThat(wrong.code()).isEqualTo(2);
         assertThat(wrong.err()).startsWith("Tasks per second must be above 0");
+        String most = String.valueOf(Long.MAX_VALUE);
+        assertThat(size("--waiting", most)).startsWith("At most a billion tasks may wait.");
+        assertThat(size("--task-bytes", most, "--result-bytes", most)).startsWith("This is more than");
+        assertThat(size("--task-retention", "100000000000000d")).startsWith("This is more than");
+    }
+
+    private static String size(String... options) {
+        List<String> all = new ArrayList<>(List.of("size", "--tasks-per-second", "1000", "--agents", "2"));
+        all.addAll(List.of(options));
+        return new Typed("", false).run(null, all.toArray(String[]::new)).err();
     }
 
     @Test
