@@ -38,6 +38,7 @@ import io.aitbc.coordinator.settle.Settlement;
 import java.time.Duration;
 import java.util.List;
 import java.util.stream.Stream;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.utils.Utils;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -220,12 +221,20 @@ public final class Coordinator implements SmartLifecycle {
                 waitingFor = null;
                 return true;
             } catch (RuntimeException | Error e) {
-                waitingFor = what + ": "
-                        + NestedExceptionUtils.getMostSpecificCause(e).getMessage();
+                waitingFor = what + ": " + reason(e);
                 waiting.onFailure().log("Waiting for {}", waitingFor);
                 starter.pause(RETRY_INTERVAL);
             }
         }
         return false;
+    }
+
+    private static @Nullable String reason(Throwable failure) {
+        Throwable cause = NestedExceptionUtils.getMostSpecificCause(failure);
+        // Kafka's words for a client without a connection are for those who know its client.
+        return cause instanceof TimeoutException
+                        && String.valueOf(cause.getMessage()).contains("node assignment")
+                ? "no server of AITBC_KAFKA_BOOTSTRAP_SERVERS responds"
+                : cause.getMessage();
     }
 }

@@ -222,6 +222,26 @@ class OutageTest {
                 .orElse("");
     }
 
+    @Test
+    void aCoordinatorThatDoesNotReachKafkaNamesTheSetting() throws Exception {
+        coordinator.close();
+        coordinator = RunningCoordinator.startUnhealthy(
+                stack,
+                "test-" + tests + ".",
+                tests,
+                "--aitbc.kafka.bootstrap-servers=127.0.0.1:" + LocalStack.freePort());
+
+        await().atMost(Duration.ofSeconds(90))
+                .untilAsserted(
+                        () -> assertThat(coordinator
+                                        .get("/health")
+                                        .body()
+                                        .at("/dispatch/detail")
+                                        .asString())
+                                .isEqualTo(
+                                        "not started yet, waiting for Kafka: no server of AITBC_KAFKA_BOOTSTRAP_SERVERS responds"));
+    }
+
     /** No heartbeats arrive while Kafka is unavailable, so agents get time to send one before they count as silent. */
     @Test
     void aKafkaOutageDoesNotMakeAgentsStale() throws Exception {

@@ -317,7 +317,7 @@ class TaskController {
             @Parameter(
                             description =
                                     "Long poll: how long to wait for the task to end, such as 30s, at most 60s; also waits for a task that is not known yet."
-                                            + " Ends early, with the task as it is, when this coordinator stops")
+                                            + " Ends early when this coordinator stops: with the task as it is, or 503 if it is not known yet")
                     @RequestParam(name = "wait", defaultValue = "0s")
                     Duration wait,
             @Parameter(hidden = true) Caller caller) {
