@@ -2,11 +2,9 @@ package io.aitbc.coordinator;
 
 import io.lettuce.core.RedisURI;
 import java.io.IOException;
-import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.cert.CertificateException;
-import java.security.cert.CertificateFactory;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -32,6 +30,8 @@ public final class StartupSettings implements EnvironmentPostProcessor {
 
     /** What can be sent as a bearer token, see RFC 6750. */
     private static final String ADMIN_KEY = "[A-Za-z0-9._~+/-]{32,}=*";
+
+    private static final Pattern CERTIFICATE = Pattern.compile("-BEGIN [A-Z0-9 ]*CERTIFICATE-");
 
     /** As browsers send it: in lower case, and a path, a user or a wildcard would match nothing, or too much. */
     private static final Pattern ORIGIN = Pattern.compile("https?://([a-z0-9._-]+|\\[[0-9a-f:.]+])(:[0-9]{1,5})?");
@@ -182,18 +182,17 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         }
     }
 
+    /** The file may also have a private key. */
     private static void checkCertificates(String name, String file) {
         checkFile(name, file);
-        if (file.isEmpty()) {
-            return;
-        }
-        try (InputStream in = Files.newInputStream(Path.of(file))) {
-            if (!CertificateFactory.getInstance("X.509")
-                    .generateCertificates(in)
-                    .isEmpty()) {
+        try {
+            if (file.isEmpty()
+                    || CERTIFICATE
+                            .matcher(Files.readString(Path.of(file), StandardCharsets.ISO_8859_1))
+                            .find()) {
                 return;
             }
-        } catch (IOException | CertificateException e) {
+        } catch (IOException e) {
             // Reported below.
         }
         throw new InvalidSettingException(name, "must be a PEM file with a certificate", file);

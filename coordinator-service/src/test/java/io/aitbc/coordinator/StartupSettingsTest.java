@@ -118,6 +118,19 @@ class StartupSettingsTest {
         assertThatThrownBy(() -> with(name, value)).hasMessageContaining(sentence);
     }
 
+    /** As {@code operations/tls/certificates.sh} writes them. */
+    @Test
+    void aPrivateKeyMayBeInTheFileOfItsCertificate(@TempDir Path folder) throws IOException {
+        String file = Files.writeString(
+                        folder.resolve("client.pem"),
+                        "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n"
+                                + "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n")
+                .toString();
+
+        assertThat(with("redis.client-certificate", file).getProperty("aitbc.redis.client-certificate"))
+                .isEqualTo(file);
+    }
+
     @ParameterizedTest
     @CsvSource({
         "redis://user:secret@host:port",

@@ -12,11 +12,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Bounds how many tasks may wait in each queue, for submissions over REST. Sizes are read every second; in between, a coordinator counts what
- * it accepts itself, so several coordinators may exceed the bound by what they accept within a second. While Kafka is unavailable, the
+ * it accepts itself, so only several coordinators may exceed the bound, by what they accept within a second. While Kafka is unavailable, the
  * last sizes apply. Thread-safe.
  */
 public final class QueueLimit implements BackgroundService {
@@ -25,8 +24,7 @@ public final class QueueLimit implements BackgroundService {
 
     private final QueueSizes sizes;
     private final long limit;
-    /** How many more tasks each queue may have; unlimited until its size is known. */
-    private final Map<Priority, AtomicLong> room = new EnumMap<>(Priority.class);
+    private final Map<Priority, QueueRoom> rooms = new EnumMap<>(Priority.class);
 
     private final PeriodicJob job = new PeriodicJob("queue-limit", INTERVAL, this::refresh);
 
@@ -38,7 +36,7 @@ public final class QueueLimit implements BackgroundService {
         this.sizes = sizes;
         this.limit = limit;
         for (Priority priority : Priority.values()) {
-            room.put(priority, new AtomicLong(Long.MAX_VALUE));
+            rooms.put(priority, new QueueRoom());
         }
     }
 
@@ -60,24 +58,31 @@ public final class QueueLimit implements BackgroundService {
     }
 
     private void refresh() throws InterruptedException {
+        Map<Priority, Long> marks = new EnumMap<>(Priority.class);
+        rooms.forEach((priority, room) -> marks.put(priority, room.mark()));
         sizes.read().forEach((priority, size) -> {
             if (size != null) {
-                of(priority).set(limit - size);
+                of(priority).update(Objects.requireNonNull(marks.get(priority)), limit - size);
             }
         });
     }
 
-    private AtomicLong of(Priority priority) {
-        return Objects.requireNonNull(room.get(priority));
+    private QueueRoom of(Priority priority) {
+        return Objects.requireNonNull(rooms.get(priority));
     }
 
-    /** Counts a task to be appended to a queue; if the queue is full, returns the reason for refusing it. */
+    /** Counts a task to be appended to a queue, until {@link #end}; if the queue is full, returns the reason for refusing it. */
     Optional<ThrottledException> refuses(Priority priority) {
-        if (limit == 0 || of(priority).getAndUpdate(left -> left > 0 ? left - 1 : left) > 0) {
+        if (of(priority).tryBegin()) {
             return Optional.empty();
         }
         return Optional.of(new ThrottledException(
                 "the " + priority.wireName() + " queue is full: at most " + limit + " tasks may wait in it",
                 RETRY_AFTER));
+    }
+
+    /** Says that a task that was not refused has been appended, or never will be. */
+    void end(Priority priority) {
+        of(priority).end();
     }
 }
