@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A complete agent that is called over HTTP (delivery push). Standard library only.
 
-    COORDINATOR_URL=http://localhost:9001 AGENT_ID=python-push-1 PORT=8100 ./push_agent.py
+    COORDINATOR_URL=http://localhost:9001 AGENT_ID=python-push-1 PORT=8100 python3 push_agent.py
 
 It accepts each assignment at once, works on up to CAPACITY of them on threads, and reports the results. Replace `handle`.
 """

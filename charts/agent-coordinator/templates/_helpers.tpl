@@ -1,11 +1,20 @@
 {{- define "coordinator.name" -}}
-{{- if regexMatch "^[0-9]" .Release.Name }}{{ fail "the name of the release must begin with a letter: services are named after it" }}{{ end }}
+{{- if not (regexMatch "^[a-z][-a-z0-9]*$" .Release.Name) }}{{ fail "the name of the release must begin with a letter and have no dots: services are named after it" }}{{ end }}
 {{- ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) (contains .Chart.Name .Release.Name) | include "coordinator.fit" }}
 {{- end }}
 
 {{/* Names have at most 63 characters, some of them with a suffix. What is cut off still makes a difference. */}}
 {{- define "coordinator.fit" -}}
 {{- if gt (len .) 50 }}{{ printf "%s-%s" (trunc 41 . | trimSuffix "-") (sha256sum . | trunc 8) }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
+{{/* Of REST. */}}
+{{- define "coordinator.scheme" -}}
+{{- $variables := dict }}
+{{- range include "coordinator.variables" . | fromYamlArray }}
+{{- if hasPrefix "SERVER_SSL_" .name }}{{ $_ := set $variables .name (.value | default "") }}{{ end }}
+{{- end }}
+{{- ternary "https" "http" (and (gt (len $variables) 0) (ne (get $variables "SERVER_SSL_ENABLED") "false")) }}
 {{- end }}
 
 {{/* Of two entries with the same name, Kubernetes would use the last one, or refuse both. */}}

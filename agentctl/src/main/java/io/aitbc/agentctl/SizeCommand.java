@@ -147,7 +147,7 @@ final class SizeCommand implements Callable<Integer> {
                 replicas);
         Sizing sizing = Sizing.of(load);
         if (Math.max(sizing.redisBytes(), sizing.brokerDiskBytes()) > Long.MAX_VALUE / 2) {
-            throw wrong("This is more than a load that can be calculated.");
+            throw wrong("This load is too large to calculate.");
         }
         agentctl.write(Json.tree(sizing), out -> print(out, load, sizing));
         return 0;

@@ -732,8 +732,8 @@ class AgentctlTest {
         assertThat(wrong.err()).startsWith("Tasks per second must be above 0");
         String most = String.valueOf(Long.MAX_VALUE);
         assertThat(size("--waiting", most)).startsWith("At most a billion tasks may wait.");
-        assertThat(size("--task-bytes", most, "--result-bytes", most)).startsWith("This is more than");
-        assertThat(size("--task-retention", "100000000000000d")).startsWith("This is more than");
+        assertThat(size("--task-bytes", most, "--result-bytes", most)).startsWith("This load is too large");
+        assertThat(size("--task-retention", "100000000000000d")).startsWith("This load is too large");
     }
 
     private static String size(String... options) {

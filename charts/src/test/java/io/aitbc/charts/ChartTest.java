@@ -319,6 +319,7 @@ class ChartTest {
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://:secret@redis'} | url",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://'} | url",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis-sentinel://a,b'} | url",
+                "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis:99999'} | url",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, history: {secret: a} | history",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, service: {port: 9002} | port",
                 "kafka: {bootstrapServers: 'kafka:9092'}, redis: {url: 'redis://redis'}, settings: {SERVER_PORT: 8080} | SERVER_PORT",
@@ -348,7 +349,8 @@ class ChartTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "podDisruptionBudget: {minAvailable: 2} | minAvailable must be smaller than replicas",
+                "podDisruptionBudget: {minAvailable: 2} | minAvailable must leave one of the replicas",
+                "podDisruptionBudget: {minAvailable: '75%'} | minAvailable must leave one of the replicas",
                 "agents: [{name: a, image: a}, {name: a, image: b}] | agents: a is there twice",
                 "agents: [{name: a, image: a, env: [{name: POD_NAME, value: a}]}] | POD_NAME is set twice, by agents: a: env",
                 "agents: [{name: a, image: a, volumes: [{name: tmp}]}] | tmp is set twice, by agents: a: volumes",
@@ -370,7 +372,7 @@ class ChartTest {
 
         assertThat(policy.getSpec().getEgress().get(1).getPorts())
                 .extracting(port -> port.getPort().getIntVal())
-                .containsExactly(19092, 19093, 16379, 15432, 443);
+                .containsExactly(19092, 19093, 16379, 15432, 6379, 26379, 5432, 443);
     }
 
     /** Two releases with long names that differ only at their end. */
@@ -388,7 +390,12 @@ class ChartTest {
         assertThat(names)
                 .doesNotHaveDuplicates()
                 .allSatisfy(name -> assertThat(name).matches("[A-Za-z]+/[a-z][-a-z0-9]{0,51}"));
-        assertThatThrownBy(() -> render("1release", MINIMAL)).hasMessageContaining("must begin with a letter");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"1release", "my.release"})
+    void aReleaseThatServicesCannotBeNamedAfterIsRefused(String release) {
+        assertThatThrownBy(() -> render(release, MINIMAL)).hasMessageContaining("must begin with a letter");
     }
 
     @Test
@@ -404,15 +411,23 @@ class ChartTest {
                 .isEmpty();
     }
 
-    @Test
-    void demandIsAskedForWithTlsIfRestHasIt() throws IOException {
-        GenericKubernetesResource scaled = generic(render(MINIMAL + """
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "settings: {SERVER_SSL_BUNDLE: web} | https",
+                "extraEnv: [{name: SERVER_SSL_BUNDLE, value: web}] | https",
+                "settings: {SERVER_SSL_BUNDLE: web, SERVER_SSL_ENABLED: false} | http",
+                "settings: {} | http",
+            })
+    void demandIsAskedForWithTlsIfRestHasIt(String values, String scheme) throws IOException {
+        GenericKubernetesResource scaled = generic(render(MINIMAL + values + """
+
                         security: {enabled: false}
-                        settings: {SERVER_SSL_BUNDLE: web}
                         agents: [{name: a, image: a, autoscaling: {enabled: true, query: capability=a}}]
                         """), "ScaledObject");
 
-        assertThat(scaled.<String>get("spec", "triggers", 0, "metadata", "url")).startsWith("https://");
+        assertThat(scaled.<String>get("spec", "triggers", 0, "metadata", "url")).startsWith(scheme + "://");
     }
 
     /** Kubernetes refuses a number or a boolean there; the models read them as strings. */
@@ -442,7 +457,7 @@ class ChartTest {
 
         assertThat(policy.getSpec().getEgress().get(1).getPorts())
                 .extracting(port -> port.getPort().getIntVal())
-                .containsExactly(9092);
+                .containsExactly(9092, 6379, 26379);
     }
 
     @Test

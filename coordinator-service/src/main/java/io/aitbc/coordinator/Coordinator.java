@@ -234,7 +234,7 @@ public final class Coordinator implements SmartLifecycle {
         // Kafka's words for a client without a connection are for those who know its client.
         return cause instanceof TimeoutException
                         && String.valueOf(cause.getMessage()).contains("node assignment")
-                ? "no server of AITBC_KAFKA_BOOTSTRAP_SERVERS responds"
+                ? "no server of AITBC_KAFKA_BOOTSTRAP_SERVERS responds, or none in the protocol of AITBC_KAFKA_CONFIG"
                 : cause.getMessage();
     }
 }

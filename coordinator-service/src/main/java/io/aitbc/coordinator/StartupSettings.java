@@ -31,6 +31,9 @@ public final class StartupSettings implements EnvironmentPostProcessor {
     /** What can be sent as a bearer token, see RFC 6750. */
     private static final String ADMIN_KEY = "[A-Za-z0-9._~+/-]{32,}=*";
 
+    /** What has no password, whatever else is wrong with it. In any other URL there may be one anywhere. */
+    private static final Pattern HOST_AND_PORT = Pattern.compile("[a-z-]+://[^:@]+(:\\d{1,5})?");
+
     private static final Pattern CERTIFICATE = Pattern.compile("-BEGIN [A-Z0-9 ]*CERTIFICATE-");
 
     /** As browsers send it: in lower case, and a path, a user or a wildcard would match nothing, or too much. */
@@ -147,8 +150,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
                 "redis.url",
                 "must look like redis://user:password@host:6379/0 (or rediss://, redis-sentinel://host,host,host/0#primary,"
                         + " and %40 for an @ in the password)",
-                // A password may be anywhere in it.
-                text.contains("@") ? text.replaceFirst(".*@", "***@") : text.replaceFirst("(?<=:).*", "***"));
+                HOST_AND_PORT.matcher(text).matches() ? text : text.replaceFirst("^([a-z-]+://)?.*", "$1***"));
     }
 
     private static boolean isUsable(RedisURI uri) {

@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
@@ -239,7 +240,7 @@ class OutageTest {
                                         .at("/dispatch/detail")
                                         .asString())
                                 .isEqualTo(
-                                        "not started yet, waiting for Kafka: no server of AITBC_KAFKA_BOOTSTRAP_SERVERS responds"));
+                                        "not started yet, waiting for Kafka: no server of AITBC_KAFKA_BOOTSTRAP_SERVERS responds, or none in the protocol of AITBC_KAFKA_CONFIG"));
     }
 
     /** No heartbeats arrive while Kafka is unavailable, so agents get time to send one before they count as silent. */
@@ -256,7 +257,7 @@ class OutageTest {
         ScheduledExecutorService heartbeats = Executors.newSingleThreadScheduledExecutor();
         try {
             // The first one waits in the producer, as an agent's does, and arrives once Kafka listens.
-            heartbeats.scheduleAtFixedRate(
+            Future<?> sending = heartbeats.scheduleAtFixedRate(
                     () -> coordinator.publish("agents.heartbeat", "agent", "{\"agent_id\":\"agent\"}"),
                     0,
                     500,
@@ -272,6 +273,7 @@ class OutageTest {
                             .at("/agent/status")
                             .asString())
                     .isEqualTo("active");
+            assertThat(sending).isNotDone();
         } finally {
             heartbeats.shutdown();
             assertThat(heartbeats.awaitTermination(1, TimeUnit.MINUTES)).isTrue();

@@ -84,7 +84,7 @@ class StartupSettingsTest {
                     redis.url               | localhost:6379    | AITBC_REDIS_URL) must look like redis://
                     redis.url               | redis://          | must look like redis://
                     redis.url               | http://localhost  | must look like redis://
-                    redis.url               | redis://my_host:1 | must look like redis://
+                    redis.url               | redis://my_host:1 | but was "redis://my_host:1".
                     redis.url               | redis://host/five | must look like redis://
                     redis.url               | redis-sentinel://host | must look like redis://
                     redis.url               | redis://:6379     | must look like redis://
@@ -142,6 +142,8 @@ class StartupSettingsTest {
         "redis://user:secret@more@host:port",
         "user:secret@host",
         "redis://:secret",
+        "redis://:12345",
+        "redis://:p@ss:secret",
         "redis://user:secret",
         "redis-sentinel://user:secret/0#primary",
         "user:secret",
@@ -150,7 +152,8 @@ class StartupSettingsTest {
         assertThatThrownBy(() -> with("redis.url", url))
                 .hasMessageContaining("but was")
                 .hasMessageContaining("***")
-                .hasMessageNotContaining("secret");
+                .hasMessageNotContaining("secret")
+                .hasMessageNotContaining("12345");
     }
 
     @ParameterizedTest

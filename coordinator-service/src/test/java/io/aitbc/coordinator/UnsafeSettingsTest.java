@@ -94,7 +94,8 @@ class UnsafeSettingsTest {
                             new NewTopic("theirs.tasks.low", 3, (short) 3)
                                     .configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, "1000")),
                             new NewTopic("theirs.agents.heartbeat", 3, (short) 3)
-                                    .configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, "delete,compact")),
+                                    .configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, "compact")),
+                            new NewTopic("theirs.tasks.dead-letter", 2, (short) 3),
                             new NewTopic("theirs.coordinator.ledger", 1, (short) 3),
                             new NewTopic("theirs.coordinator.control", 3, (short) 3)
                                     .configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, "compact"))))
@@ -108,13 +109,30 @@ class UnsafeSettingsTest {
                         "waiting for Kafka: topic theirs.coordinator.control has 3 partitions and must have 1");
 
                 admin.deleteTopics(List.of("theirs.coordinator.control")).all().get();
-                awaitDispatchDetail(coordinator, "theirs.tasks.low has retention.ms=1000 instead of -1");
+                awaitDispatchDetail(coordinator, "theirs.tasks.low has retention.ms=1000: Kafka can");
                 assertThat(coordinator.get("/health").body().at("/kafka/detail").asString())
-                        .contains("theirs.coordinator.ledger has cleanup.policy=delete instead of compact")
+                        .contains("theirs.coordinator.ledger has cleanup.policy=delete: Kafka can")
+                        .contains("theirs.tasks.dead-letter has 2 partitions: only the records of the first are found")
                         .doesNotContain("heartbeat");
 
                 set(admin, "theirs.tasks.low", TopicConfig.RETENTION_MS_CONFIG, "-1");
                 set(admin, "theirs.coordinator.ledger", TopicConfig.CLEANUP_POLICY_CONFIG, "compact");
+                admin.deleteTopics(List.of("theirs.tasks.dead-letter")).all().get();
+                coordinator.awaitHealthy();
+            }
+        }
+    }
+
+    /** Partitions of a queue can be added at any time. */
+    @Test
+    void queuesMayHaveMorePartitionsThanNewOnes() throws Exception {
+        try (Admin admin = Admin.create(Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, stack.bootstrapServers()))) {
+            admin.createTopics(List.of(new NewTopic("more.tasks.low", 3, (short) 3)
+                            .configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, "-1"))))
+                    .all()
+                    .get();
+            try (RunningCoordinator coordinator =
+                    RunningCoordinator.start(stack, "more.", 5, "--aitbc.strict=on", "--aitbc.topics.partitions=1")) {
                 coordinator.awaitHealthy();
             }
         }

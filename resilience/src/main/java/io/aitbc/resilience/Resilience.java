@@ -20,7 +20,10 @@ public final class Resilience {
         System.setProperty("java.awt.headless", "true");
         System.exit(new CommandLine(new Resilience())
                 .setExecutionExceptionHandler((failure, line, arguments) -> {
-                    line.getErr().println("It could not be carried out: " + failure.getMessage());
+                    line.getErr().println("It could not be carried out: " + failure);
+                    if (!(failure instanceof IllegalStateException)) {
+                        failure.printStackTrace(line.getErr());
+                    }
                     return COULD_NOT_RUN;
                 })
                 .execute(args));

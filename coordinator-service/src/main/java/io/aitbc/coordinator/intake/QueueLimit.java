@@ -15,8 +15,8 @@ import java.util.Optional;
 
 /**
  * Bounds how many tasks may wait in each queue, for submissions over REST. Sizes are read every second; in between, a coordinator counts what
- * it accepts itself, so only several coordinators may exceed the bound, by what they accept within a second. While Kafka is unavailable, the
- * last sizes apply. Thread-safe.
+ * it accepts itself, so several coordinators may exceed the bound by what they accept within a second. Until the first reading, there is
+ * no bound. While Kafka is unavailable, the last sizes apply. Thread-safe.
  */
 public final class QueueLimit implements BackgroundService {
     private static final Duration INTERVAL = Duration.ofSeconds(1);
@@ -81,7 +81,7 @@ public final class QueueLimit implements BackgroundService {
                 RETRY_AFTER));
     }
 
-    /** Says that a task that was not refused has been appended, or never will be. */
+    /** Says that a task that was not refused has been appended, or was not within the time that Kafka has for it. */
     void end(Priority priority) {
         of(priority).end();
     }

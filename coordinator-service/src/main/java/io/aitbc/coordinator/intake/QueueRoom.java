@@ -30,7 +30,7 @@ final class QueueRoom {
         return begun.getAndUpdate(count -> count < most ? count + 1 : count) < most;
     }
 
-    /** Says that a task has been appended, or never will be. */
+    /** Says that a task has been appended, or was not within the time that Kafka has for it. One that arrives later counts once it is read. */
     void end() {
         ended.incrementAndGet();
     }

@@ -231,26 +231,18 @@ public final class Submissions {
             throws InterruptedException {
         Map<String, Outcome> outcomes = new HashMap<>();
         Map<String, CompletableFuture<Position>> sent = new HashMap<>();
-        Map<String, NotAcceptedException> failures;
-        List<Priority> begun = new ArrayList<>();
-        try {
-            for (NewTask fresh : mine) {
-                Optional<ThrottledException> refusal = limit.refuses(fresh.priority());
-                if (refusal.isPresent()) {
-                    outcomes.put(fresh.id(), new Outcome(null, refusal.get()));
-                    continue;
-                }
-                begun.add(fresh.priority());
-                sent.put(
-                        fresh.id(),
-                        System.nanoTime() - until < 0
-                                ? append(fresh.task(), fresh.priority(), trace)
-                                : CompletableFuture.failedFuture(new TimeoutException()));
+        for (NewTask fresh : mine) {
+            Optional<ThrottledException> refusal = limit.refuses(fresh.priority());
+            if (refusal.isPresent()) {
+                outcomes.put(fresh.id(), new Outcome(null, refusal.get()));
+                continue;
             }
-            failures = awaitAll(sent, until);
-        } finally {
-            begun.forEach(limit::end);
+            CompletableFuture<Position> appended = System.nanoTime() - until < 0
+                    ? append(fresh.task(), fresh.priority(), trace)
+                    : CompletableFuture.failedFuture(new TimeoutException());
+            sent.put(fresh.id(), appended.whenComplete((done, failure) -> limit.end(fresh.priority())));
         }
+        Map<String, NotAcceptedException> failures = awaitAll(sent, until);
         for (NewTask fresh : mine) {
             NotAcceptedException failure = failures.get(fresh.id());
             CompletableFuture<Position> appended = sent.get(fresh.id());

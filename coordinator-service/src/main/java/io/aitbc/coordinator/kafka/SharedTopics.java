@@ -68,7 +68,7 @@ public final class SharedTopics implements BackgroundService {
     /**
      * Creates missing topics; returns once all exist.
      *
-     * @throws IllegalStateException if one that is read as a single partition has more
+     * @throws IllegalStateException if one that is read as a single partition from its beginning has more
      */
     public void create() throws InterruptedException {
         catalog.createShared();
@@ -81,13 +81,11 @@ public final class SharedTopics implements BackgroundService {
             TimeUnit.MILLISECONDS.sleep(PROPAGATION_POLL_MS);
             existing = describe();
         }
-        for (NewTopic wanted : catalog.shared()) {
-            int count = Objects.requireNonNull(existing.get(wanted.name()))
-                    .partitions()
-                    .size();
-            if (wanted.numPartitions() == 1 && count > 1) {
-                throw new IllegalStateException("topic " + wanted.name() + " has " + count
-                        + " partitions and must have 1. Delete it, and it is created again");
+        for (String name : catalog.singlePartition()) {
+            int count = Objects.requireNonNull(existing.get(name)).partitions().size();
+            if (count > 1) {
+                throw new IllegalStateException("topic " + name + " has " + count
+                        + " partitions and must have 1: if it has no records yet, delete it, and it is created again");
             }
         }
         update(existing);

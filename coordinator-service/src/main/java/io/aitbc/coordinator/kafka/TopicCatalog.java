@@ -112,7 +112,8 @@ public final class TopicCatalog {
         List<TopicDurability> found = new ArrayList<>();
         for (String name : names) {
             try {
-                int replicas = get(Objects.requireNonNull(descriptions.get(name))).partitions().stream()
+                TopicDescription description = get(Objects.requireNonNull(descriptions.get(name)));
+                int replicas = description.partitions().stream()
                         .mapToInt(partition -> partition.replicas().size())
                         .min()
                         .orElse(0);
@@ -122,7 +123,7 @@ public final class TopicCatalog {
                         replicas,
                         Integer.parseInt(value(config, TopicConfig.MIN_IN_SYNC_REPLICAS_CONFIG, "1")),
                         Boolean.parseBoolean(value(config, TopicConfig.UNCLEAN_LEADER_ELECTION_ENABLE_CONFIG, "false")),
-                        deletions(wanted.get(name), config)));
+                        deviations(wanted.get(name), description, config)));
             } catch (UnknownTopicOrPartitionException e) {
                 // Kafka creates its own when they are first used.
             } catch (AuthorizationException e) {
@@ -134,25 +135,31 @@ public final class TopicCatalog {
         return TopicDurability.problems(brokers, found);
     }
 
-    private static List<String> deletions(@Nullable NewTopic wanted, Config config) {
+    private List<String> deviations(@Nullable NewTopic wanted, TopicDescription description, Config config) {
         if (wanted == null) {
             return List.of();
         }
-        List<String> deletions = new ArrayList<>();
+        List<String> deviations = new ArrayList<>();
         for (String name : DELETION_CONFIGS) {
             String right = wanted.configs().get(name);
             String actual = value(config, name, "");
             // Other limits of age and size are for operators to choose.
             boolean required = name.equals(TopicConfig.CLEANUP_POLICY_CONFIG) || UNLIMITED.equals(right);
-            if (right != null && required && !sorted(right).equals(sorted(actual))) {
-                deletions.add(name + "=" + actual + " instead of " + right);
+            if (right != null && required && !isPart(actual, right)) {
+                deviations.add(name + "=" + actual + ": Kafka can delete records that are still needed (required: "
+                        + right + ", see kafka-configs.sh --alter)");
             }
         }
-        return deletions;
+        int partitions = description.partitions().size();
+        if (partitions > 1 && List.of(topics.deadLetter(), topics.audit()).contains(wanted.name())) {
+            deviations.add(partitions + " partitions: only the records of the first are found (required: 1)");
+        }
+        return deviations;
     }
 
-    private static List<String> sorted(String list) {
-        return Arrays.stream(list.split(",")).sorted().toList();
+    /** Whether one list has nothing that the other one lacks. */
+    private static boolean isPart(String list, String whole) {
+        return Arrays.asList(whole.split(",")).containsAll(Arrays.asList(list.split(",")));
     }
 
     private static ConfigResource resource(String topic) {
@@ -170,6 +177,11 @@ public final class TopicCatalog {
         } catch (ExecutionException e) {
             throw failure(e);
         }
+    }
+
+    /** Topics whose records have an order that all coordinators follow. */
+    List<String> singlePartition() {
+        return List.of(topics.control(), topics.keys(), topics.ledger());
     }
 
     /** The shared topics: all that do not belong to one agent. */

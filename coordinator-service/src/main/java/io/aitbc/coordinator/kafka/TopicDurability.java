@@ -11,10 +11,11 @@ import java.util.function.Predicate;
  * @param replicas the smallest number of replicas of any partition
  * @param minInSyncReplicas how many replicas must have a record before it is acknowledged
  * @param uncleanElection whether a replica that lacks acknowledged records may become the leader
- * @param deletions settings with which Kafka deletes other records than it should, such as {@code retention.ms=1000 instead of -1}
+ * @param deviations from how coordinators create it, each with its consequence, such as
+ *     {@code 3 partitions: only the records of the first are found}
  */
 record TopicDurability(
-        String topic, int replicas, int minInSyncReplicas, boolean uncleanElection, List<String> deletions) {
+        String topic, int replicas, int minInSyncReplicas, boolean uncleanElection, List<String> deviations) {
     /**
      * What can be lost, one sentence for each setting.
      *
@@ -39,14 +40,10 @@ record TopicDurability(
                 topic -> topic.replicas > 1 && topic.uncleanElection,
                 "unclean.leader.election.enable=true: a replica without acknowledged records can become the leader");
         topics.stream()
-                .flatMap(topic -> topic.deletions.stream())
+                .flatMap(topic -> topic.deviations.stream())
                 .distinct()
                 .sorted()
-                .forEach(deletion -> add(
-                        problems,
-                        topics,
-                        topic -> topic.deletions.contains(deletion),
-                        deletion + ": Kafka can delete records that are still needed"));
+                .forEach(deviation -> add(problems, topics, topic -> topic.deviations.contains(deviation), deviation));
         return problems;
     }
 

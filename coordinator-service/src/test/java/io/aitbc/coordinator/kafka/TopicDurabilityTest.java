@@ -40,16 +40,13 @@ class TopicDurabilityTest {
     }
 
     @Test
-    void recordsMustNotBeDeletedBeforeTheyAreRead() {
+    void deviationsAreNamedOnceForAllTopicsThatHaveThem() {
         assertThat(TopicDurability.problems(
                         1,
                         List.of(
-                                new TopicDurability("low", 1, 1, false, List.of("retention.ms=1000 instead of -1")),
-                                new TopicDurability("high", 1, 1, false, List.of("retention.ms=1000 instead of -1")),
-                                new TopicDurability(
-                                        "keys", 1, 1, false, List.of("cleanup.policy=delete instead of compact")))))
-                .containsExactly(
-                        "keys has cleanup.policy=delete instead of compact: Kafka can delete records that are still needed.",
-                        "high and 1 other topic have retention.ms=1000 instead of -1: Kafka can delete records that are still needed.");
+                                new TopicDurability("low", 1, 1, false, List.of("a: b")),
+                                new TopicDurability("high", 1, 1, false, List.of("a: b")),
+                                new TopicDurability("keys", 1, 1, false, List.of("c: d")))))
+                .containsExactly("high and 1 other topic have a: b.", "keys has c: d.");
     }
 }
